@@ -8,17 +8,15 @@
 typedef assay_status as_status;
 typedef assay_err as_err;
 
-enum {
-    AS_OK = ASSAY_OK,
-    AS_FAILED = ASSAY_FAILED,
-    AS_USAGE = ASSAY_USAGE,
-    AS_IO = ASSAY_IO,
-    AS_FORMAT = ASSAY_FORMAT,
-    AS_SHAPE = ASSAY_SHAPE,
-    AS_NOMEM = ASSAY_NOMEM,
-    AS_NUMERIC = ASSAY_NUMERIC,
-    AS_INTERRUPTED = ASSAY_INTERRUPTED
-};
+#define AS_OK ASSAY_OK
+#define AS_FAILED ASSAY_FAILED
+#define AS_USAGE ASSAY_USAGE
+#define AS_IO ASSAY_IO
+#define AS_FORMAT ASSAY_FORMAT
+#define AS_SHAPE ASSAY_SHAPE
+#define AS_NOMEM ASSAY_NOMEM
+#define AS_NUMERIC ASSAY_NUMERIC
+#define AS_INTERRUPTED ASSAY_INTERRUPTED
 
 #define AS_CHECKED __attribute__((warn_unused_result))
 #define AS_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
