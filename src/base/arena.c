@@ -1,6 +1,10 @@
-/* Layout: a list of blocks. Blocks up to `current` hold data in push order; those behind it are spare and empty.
- *   first -> ... -> current -> spare -> spare
- * A spare that is too small for a push makes way for a larger one, so varied shapes do not pile up blocks. */
+/* Layout: a list of blocks. Blocks up to `current` hold data in push order; those behind it are
+ * spare and empty:
+ *
+ *     first -> ... -> current -> spare -> spare
+ *
+ * A spare that is too small for a push makes way for a larger one, so varied shapes do not pile up
+ * blocks. */
 #include "base/arena.h"
 #include "base/mem.h"
 #include <string.h>
@@ -55,12 +59,14 @@ static as_arena_block *new_block(size_t bytes) {
     return b;
 }
 
-/* Make a block with room for `bytes` current: the first spare that fits, else a new one in place of all spares. */
+/* Make a block with room for `bytes` current: the first spare that fits, else a new one in place of
+ * all spares. */
 static as_arena_block *next_block(as_arena *a, size_t bytes) {
     as_arena_block **const spares = a->current != NULL ? &a->current->next : &a->first;
     as_arena_block **link = spares;
     size_t spare_bytes = 0;
-    for (; *link != NULL && (*link)->size < bytes; link = &(*link)->next) spare_bytes += (*link)->size;
+    for (; *link != NULL && (*link)->size < bytes; link = &(*link)->next)
+        spare_bytes += (*link)->size;
     as_arena_block *b = *link;
     if (b != NULL) {
         *link = b->next;
@@ -71,7 +77,8 @@ static as_arena_block *next_block(as_arena *a, size_t bytes) {
         const size_t least = a->block_bytes != 0 ? a->block_bytes : DEFAULT_BLOCK;
         size_t want = bytes > least ? bytes : least;
         if (want < spare_bytes) want = spare_bytes;
-        if (a->first == NULL && want < a->peak) want = a->peak; /* after a reset: one block for the whole pass */
+        if (a->first == NULL && want < a->peak)
+            want = a->peak; /* after a reset: one block for the whole pass */
         b = new_block(want);
         if (b == NULL && want > bytes) b = new_block(bytes);
         if (b == NULL) return NULL;

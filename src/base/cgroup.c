@@ -26,7 +26,8 @@ static void walk_up(const char *root, char *path, void (*visit)(void *, const ch
     }
 }
 
-void as_cgroup_each(const char *controller, void (*visit)(void *ctx, const char *folder), void *ctx) {
+void as_cgroup_each(const char *controller, void (*visit)(void *ctx, const char *folder),
+                    void *ctx) {
     FILE *const f = fopen("/proc/self/cgroup", "r");
     if (f == NULL) return;
     char line[LINE_MAX_BYTES], root[64];

@@ -18,7 +18,8 @@ enum { BUFFER_BYTES = 1 << 20 };
 static as_status fail_errno(as_err *err, const char *path, const char *what, int code) {
     as_fail(err, ASSAY_IO, "%s: %s: %s", path, what, strerror(code));
     if (code == ENOSPC || code == EDQUOT || code == EFBIG)
-        as_hint(err, "Free space on that file system or raise its limit; the file that was there before is unchanged.");
+        as_hint(err, "Free space on that file system or raise its limit; the file that was there "
+                     "before is unchanged.");
     else if (code == EACCES || code == EPERM)
         as_hint(err, "Check who may read and write the file and its folder.");
     else if (code == ENOENT)
@@ -37,7 +38,8 @@ as_status as_map_open(as_map *out, const char *path, as_err *err) {
     if (fstat(fd, &st) != 0) {
         s = fail_errno(err, path, "cannot be read", errno);
     } else if (!S_ISREG(st.st_mode)) {
-        s = as_fail(err, ASSAY_IO, "%s: is %s, not a regular file", path, S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
+        s = as_fail(err, ASSAY_IO, "%s: is %s, not a regular file", path,
+                    S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
     } else if (st.st_size > 0) {
         void *const p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)
@@ -66,7 +68,9 @@ static as_status read_fd(as_buf *out, int fd, const char *path, uint64_t limit, 
         out->n += (size_t)got;
         out->p[out->n] = '\0';
         if (limit > 0 && out->n - before > limit)
-            return as_fail(err, ASSAY_FORMAT, "%s: is larger than the %" PRIu64 " bytes allowed for such a file", path, limit);
+            return as_fail(err, ASSAY_FORMAT,
+                           "%s: is larger than the %" PRIu64 " bytes allowed for such a file", path,
+                           limit);
         if (got == 0) return ASSAY_OK;
     }
 }
@@ -77,7 +81,8 @@ as_status as_file_read(as_buf *out, const char *path, uint64_t limit, as_err *er
     if (fd < 0) return fail_errno(err, path, "cannot be opened", errno);
     struct stat st;
     /* One allocation for a file of known size; the size is a hint, what read returns counts. */
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (limit == 0 || (uint64_t)st.st_size <= limit) &&
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+        (limit == 0 || (uint64_t)st.st_size <= limit) &&
         !as_grow(&out->p, &out->cap, out->n + (size_t)st.st_size + 2, 1)) {
         close(fd);
         return as_fail_nomem(err, path, (size_t)st.st_size);
@@ -134,8 +139,8 @@ const char *as_path_base(const char *path) {
 
 /* ---- writing ---- */
 
-/* write(2) to the end; 0 or errno. A file-size limit raises SIGXFSZ, which by default ends the process: it is held
- * back and taken here, so that the caller sees EFBIG. */
+/* write(2) to the end; 0 or errno. A file-size limit raises SIGXFSZ, which by default ends the
+ * process: it is held back and taken here, so that the caller sees EFBIG. */
 static int write_all(int fd, const char *p, size_t n) {
     sigset_t xfsz, before;
     sigemptyset(&xfsz);
@@ -167,7 +172,8 @@ static void release(as_writer *w) {
     *w = (as_writer){.fd = -1};
 }
 
-/* Where the bytes go: through a symbolic link to its target, so that the link survives. NULL without memory. */
+/* Where the bytes go: through a symbolic link to its target, so that the link survives. NULL
+ * without memory. */
 static char *final_path(const char *path, bool *direct, bool *folder) {
     struct stat st;
     *direct = *folder = false;
@@ -224,7 +230,8 @@ void as_writer_add(as_writer *w, const void *p, size_t n) {
     w->used += n;
 }
 
-/* The rename itself becomes durable with the folder; some file systems do not allow it, which is no failure. */
+/* The rename itself becomes durable with the folder; some file systems do not allow it, which is no
+ * failure. */
 static void sync_folder(const char *path) {
     char folder[PATH_MAX];
     const char *const base = as_path_base(path);

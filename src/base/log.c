@@ -14,8 +14,12 @@ static double seconds_of(clockid_t id) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-double as_clock(void) { return seconds_of(CLOCK_MONOTONIC); }
-double as_clock_wall(void) { return seconds_of(CLOCK_REALTIME); }
+double as_clock(void) {
+    return seconds_of(CLOCK_MONOTONIC);
+}
+double as_clock_wall(void) {
+    return seconds_of(CLOCK_REALTIME);
+}
 
 void as_log_line(const as_log *log, as_level level, const char *fmt, ...) {
     if (log == NULL || log->write == NULL) return;
@@ -66,15 +70,20 @@ static void draw(const as_progress *p, int64_t done, int64_t tokens, double now)
     if (p->total > 0) {
         const int64_t filled = done >= p->total ? BAR : done * BAR / p->total;
         for (int i = 0; i < BAR; i++)
-            n += snprintf(line + n, sizeof line - (size_t)n, "%s", i < filled ? "━" : i == filled ? "╸" : "─");
-        n += snprintf(line + n, sizeof line - (size_t)n, " %3" PRId64 " %%  %" PRId64 "/%" PRId64, done * 100 / p->total,
-                      done, p->total);
+            n += snprintf(line + n, sizeof line - (size_t)n, "%s",
+                          i < filled    ? "━"
+                          : i == filled ? "╸"
+                                        : "─");
+        n += snprintf(line + n, sizeof line - (size_t)n, " %3" PRId64 " %%  %" PRId64 "/%" PRId64,
+                      done * 100 / p->total, done, p->total);
     } else {
         n += snprintf(line + n, sizeof line - (size_t)n, "%" PRId64, done);
     }
     if (elapsed > 0) {
         n += snprintf(line + n, sizeof line - (size_t)n, "  %.0f items/s", (double)done / elapsed);
-        if (tokens > 0) n += snprintf(line + n, sizeof line - (size_t)n, "  %.0f tokens/s", (double)tokens / elapsed);
+        if (tokens > 0)
+            n += snprintf(line + n, sizeof line - (size_t)n, "  %.0f tokens/s",
+                          (double)tokens / elapsed);
     }
     if (p->total > done && done > 0) {
         format_time(left, sizeof left, elapsed * (double)(p->total - done) / (double)done);
@@ -87,7 +96,11 @@ static void draw(const as_progress *p, int64_t done, int64_t tokens, double now)
 }
 
 void as_progress_begin(as_progress *p, int fd, bool quiet, const char *what, int64_t total) {
-    *p = (as_progress){.on = !quiet && fd >= 0 && isatty(fd) == 1, .fd = fd, .what = what, .total = total, .started = as_clock()};
+    *p = (as_progress){.on = !quiet && fd >= 0 && isatty(fd) == 1,
+                       .fd = fd,
+                       .what = what,
+                       .total = total,
+                       .started = as_clock()};
     p->last_drawn = p->started;
 }
 
@@ -99,7 +112,8 @@ void as_progress_add(as_progress *p, int64_t items, int64_t tokens) {
     __atomic_load(&p->last_drawn, &last, __ATOMIC_RELAXED);
     if (now - last < 0.1) return;
     /* Who moves the time on draws; one write a line, so that threads do not mix theirs. */
-    if (__atomic_compare_exchange(&p->last_drawn, &last, &now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange(&p->last_drawn, &last, &now, false, __ATOMIC_RELAXED,
+                                  __ATOMIC_RELAXED))
         draw(p, done, all_tokens, now);
 }
 

@@ -19,12 +19,17 @@
 
 enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
-/* Counters for tests; apart, so that counting blocks does not evict the line that every allocation reads. */
+/* Counters for tests; apart, so that counting blocks does not evict the line that every allocation
+ * reads. */
 static _Alignas(64) atomic_int_fast64_t fail_countdown;
 static _Alignas(64) atomic_int_fast64_t live_blocks;
 
-void as_mem_fail_after(int64_t n) { atomic_store(&fail_countdown, n); }
-int64_t as_mem_live_blocks(void) { return atomic_load(&live_blocks); }
+void as_mem_fail_after(int64_t n) {
+    atomic_store(&fail_countdown, n);
+}
+int64_t as_mem_live_blocks(void) {
+    return atomic_load(&live_blocks);
+}
 
 static bool must_fail(void) {
     if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) <= 0) return false;
@@ -83,8 +88,8 @@ static void *place(void *raw, size_t mapped, size_t alignment) {
 }
 
 #ifndef HEAP_ONLY
-/* A private map that starts on a huge page. The address range in front, up to the page of the header, goes back, so
- * that the header does not cost a huge page of its own. */
+/* A private map that starts on a huge page. The address range in front, up to the page of the
+ * header, goes back, so that the header does not cost a huge page of its own. */
 static void *map_huge(size_t bytes) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t mapped = bytes + HUGE_PAGE + ALIGNMENT;
@@ -130,12 +135,15 @@ char *as_strndup(const char *s, size_t n) {
     return copy;
 }
 
-char *as_strdup(const char *s) { return as_strndup(s, strlen(s)); }
+char *as_strdup(const char *s) {
+    return as_strndup(s, strlen(s));
+}
 
 bool as_grow(void *p_to_pointer, size_t *cap, size_t need, size_t size) {
     if (need <= *cap) return true;
     size_t want = *cap < 8 ? 8 : *cap;
-    while (want < need) want = want > SIZE_MAX / 2 ? need : want * 2;
+    while (want < need)
+        want = want > SIZE_MAX / 2 ? need : want * 2;
     void *old;
     memcpy(&old, p_to_pointer, sizeof old); /* any object pointer type may stand behind it */
     void *const p = as_realloc(old, want, size);
@@ -145,8 +153,12 @@ bool as_grow(void *p_to_pointer, size_t *cap, size_t need, size_t size) {
     return true;
 }
 
-bool as_mul_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_overflow(a, b, out); }
-bool as_add_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_add_overflow(a, b, out); }
+bool as_mul_u64(uint64_t a, uint64_t b, uint64_t *out) {
+    return !__builtin_mul_overflow(a, b, out);
+}
+bool as_add_u64(uint64_t a, uint64_t b, uint64_t *out) {
+    return !__builtin_add_overflow(a, b, out);
+}
 
 static uint64_t physical_bytes(void) {
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -156,7 +168,9 @@ static uint64_t physical_bytes(void) {
 static void lower_to_limit(void *ctx, const char *folder) {
     uint64_t *const limit = ctx;
     int64_t v[2];
-    if (!as_cgroup_read(folder, "memory.max", 1, v) && !as_cgroup_read(folder, "memory.limit_in_bytes", 1, v)) return;
+    if (!as_cgroup_read(folder, "memory.max", 1, v) &&
+        !as_cgroup_read(folder, "memory.limit_in_bytes", 1, v))
+        return;
     if (v[0] > 0 && (uint64_t)v[0] < *limit) *limit = (uint64_t)v[0];
 }
 
@@ -187,7 +201,9 @@ static void lower_to_free(void *ctx, const char *folder) {
     int64_t limit[2], used[2];
     const bool v2 = as_cgroup_read(folder, "memory.max", 1, limit);
     if (!v2 && !as_cgroup_read(folder, "memory.limit_in_bytes", 1, limit)) return;
-    if (limit[0] <= 0 || !as_cgroup_read(folder, v2 ? "memory.current" : "memory.usage_in_bytes", 1, used)) return;
+    if (limit[0] <= 0 ||
+        !as_cgroup_read(folder, v2 ? "memory.current" : "memory.usage_in_bytes", 1, used))
+        return;
     char path[4400];
     snprintf(path, sizeof path, "%s/memory.stat", folder);
     /* Clean file pages count as used but are dropped on demand. */

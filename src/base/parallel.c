@@ -7,7 +7,8 @@
 
 static int affinity_count(void) {
 #ifdef __linux__
-    for (int cpus = 1024; cpus <= 1 << 20; cpus *= 4) { /* the kernel refuses a set smaller than its own */
+    for (int cpus = 1024; cpus <= 1 << 20;
+         cpus *= 4) { /* the kernel refuses a set smaller than its own */
         cpu_set_t *const set = CPU_ALLOC((size_t)cpus);
         if (set == NULL) break;
         const size_t size = CPU_ALLOC_SIZE((size_t)cpus);
@@ -25,7 +26,8 @@ static void lower_to_quota(void *ctx, const char *folder) {
     int *const count = ctx;
     int64_t v[2], period[2];
     if (!as_cgroup_read(folder, "cpu.max", 2, v)) {
-        if (!as_cgroup_read(folder, "cpu.cfs_quota_us", 1, v) || !as_cgroup_read(folder, "cpu.cfs_period_us", 1, period))
+        if (!as_cgroup_read(folder, "cpu.cfs_quota_us", 1, v) ||
+            !as_cgroup_read(folder, "cpu.cfs_period_us", 1, period))
             return;
         v[1] = period[0];
     }
@@ -40,25 +42,31 @@ int as_cpu_count(void) {
     return count < 1 ? 1 : count;
 }
 
-static void run_serial(int64_t chunks, void (*body)(void *ctx, int64_t chunk, int thread), void *ctx) {
-    for (int64_t i = 0; i < chunks; i++) body(ctx, i, 0);
+static void run_serial(int64_t chunks, void (*body)(void *ctx, int64_t chunk, int thread),
+                       void *ctx) {
+    for (int64_t i = 0; i < chunks; i++)
+        body(ctx, i, 0);
 }
 
-void as_parallel_for(int threads, int64_t chunks, void (*body)(void *ctx, int64_t chunk, int thread), void *ctx) {
+void as_parallel_for(int threads, int64_t chunks,
+                     void (*body)(void *ctx, int64_t chunk, int thread), void *ctx) {
     if (threads <= 1 || chunks <= 1 || omp_in_parallel()) {
         run_serial(chunks, body, ctx);
         return;
     }
 #pragma omp parallel num_threads(threads)
     {
-        /* The runtime may give fewer threads than asked for; the partition stays that of the request. */
+        /* The runtime may give fewer threads than asked for; the partition stays that of the
+         * request. */
         const int team = omp_get_num_threads();
         for (int t = omp_get_thread_num(); t < threads; t += team)
-            for (int64_t i = t * chunks / threads, end = (t + 1) * chunks / threads; i < end; i++) body(ctx, i, t);
+            for (int64_t i = t * chunks / threads, end = (t + 1) * chunks / threads; i < end; i++)
+                body(ctx, i, t);
     }
 }
 
-void as_parallel_dynamic(int threads, int64_t chunks, void (*body)(void *ctx, int64_t chunk, int thread), void *ctx) {
+void as_parallel_dynamic(int threads, int64_t chunks,
+                         void (*body)(void *ctx, int64_t chunk, int thread), void *ctx) {
     if (threads <= 1 || chunks <= 1 || omp_in_parallel()) {
         run_serial(chunks, body, ctx);
         return;

@@ -16,7 +16,9 @@ as_philox as_philox_at(uint64_t seed, uint32_t stream, uint32_t a, uint32_t b, u
     return (as_philox){{x0, x1, x2, x3}};
 }
 
-as_rng as_rng_at(uint64_t seed, uint32_t stream, uint32_t a) { return (as_rng){.seed = seed, .stream = stream, .a = a}; }
+as_rng as_rng_at(uint64_t seed, uint32_t stream, uint32_t a) {
+    return (as_rng){.seed = seed, .stream = stream, .a = a};
+}
 
 uint32_t as_rng_u32(as_rng *r) {
     if (r->left == 0) {
@@ -37,8 +39,9 @@ static uint64_t next_u64(as_rng *r) {
     return (hi << 32) | as_rng_u32(r);
 }
 
-/* Lemire 2019, "Fast random integer generation in an interval": the high half of draw * n, redrawn while the low half
- * lies in the part that would favour some results. n of 32 bits takes one word a draw, larger n two. */
+/* Lemire 2019, "Fast random integer generation in an interval": the high half of draw * n, redrawn
+ * while the low half lies in the part that would favour some results. n of 32 bits takes one word a
+ * draw, larger n two. */
 uint64_t as_rng_below(as_rng *r, uint64_t n) {
     if (n <= UINT32_MAX) {
         const uint32_t n32 = (uint32_t)n;

@@ -9,9 +9,15 @@
 #include <string.h>
 #include <strings.h>
 
-as_str as_str_of(const char *cstr) { return cstr != NULL ? (as_str){cstr, strlen(cstr)} : (as_str){"", 0}; }
-bool as_str_eq(as_str a, as_str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
-bool as_str_is(as_str a, const char *cstr) { return as_str_eq(a, as_str_of(cstr)); }
+as_str as_str_of(const char *cstr) {
+    return cstr != NULL ? (as_str){cstr, strlen(cstr)} : (as_str){"", 0};
+}
+bool as_str_eq(as_str a, as_str b) {
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+bool as_str_is(as_str a, const char *cstr) {
+    return as_str_eq(a, as_str_of(cstr));
+}
 
 int as_str_cmp(as_str a, as_str b) {
     const size_t n = a.n < b.n ? a.n : b.n;
@@ -38,7 +44,9 @@ void as_buf_str(as_buf *b, const char *cstr) {
     as_buf_add(b, s.p, s.n);
 }
 
-void as_buf_char(as_buf *b, char c) { as_buf_add(b, &c, 1); }
+void as_buf_char(as_buf *b, char c) {
+    as_buf_add(b, &c, 1);
+}
 
 void as_buf_fmt(as_buf *b, const char *fmt, ...) {
     va_list args, again;
@@ -64,10 +72,12 @@ void as_buf_real(as_buf *b, double x) {
     const int n = snprintf(text, sizeof text, "%.17g", x);
     size_t used = 0;
     for (int i = 0; i < n; i++) {
-        const bool plain = (text[i] >= '0' && text[i] <= '9') || text[i] == '-' || text[i] == '+' || text[i] == 'e';
+        const bool plain = (text[i] >= '0' && text[i] <= '9') || text[i] == '-' || text[i] == '+' ||
+                           text[i] == 'e';
         if (plain)
             out[used++] = text[i];
-        else if (used > 0 && out[used - 1] != '.') /* the locale's decimal point, of one or more bytes */
+        else if (used > 0 &&
+                 out[used - 1] != '.') /* the locale's decimal point, of one or more bytes */
             out[used++] = '.';
     }
     as_buf_add(b, out, used);
@@ -75,12 +85,23 @@ void as_buf_real(as_buf *b, double x) {
 
 static void json_escape(as_buf *b, unsigned char c) {
     switch (c) {
-    case '"': as_buf_str(b, "\\\""); break;
-    case '\\': as_buf_str(b, "\\\\"); break;
-    case '\n': as_buf_str(b, "\\n"); break;
-    case '\r': as_buf_str(b, "\\r"); break;
-    case '\t': as_buf_str(b, "\\t"); break;
-    default: as_buf_fmt(b, "\\u%04x", c);
+    case '"':
+        as_buf_str(b, "\\\"");
+        break;
+    case '\\':
+        as_buf_str(b, "\\\\");
+        break;
+    case '\n':
+        as_buf_str(b, "\\n");
+        break;
+    case '\r':
+        as_buf_str(b, "\\r");
+        break;
+    case '\t':
+        as_buf_str(b, "\\t");
+        break;
+    default:
+        as_buf_fmt(b, "\\u%04x", c);
     }
 }
 
@@ -88,7 +109,8 @@ void as_buf_json_str(as_buf *b, as_str s) {
     as_buf_char(b, '"');
     for (size_t i = 0; i < s.n;) {
         size_t run = i;
-        while (run < s.n && (unsigned char)s.p[run] >= 0x20 && s.p[run] != '"' && s.p[run] != '\\') run++;
+        while (run < s.n && (unsigned char)s.p[run] >= 0x20 && s.p[run] != '"' && s.p[run] != '\\')
+            run++;
         as_utf8_lossy(b, (as_str){s.p + i, run - i}); /* a cut at ASCII never splits a sequence */
         if (run < s.n) json_escape(b, (unsigned char)s.p[run++]);
         i = run;
@@ -124,11 +146,12 @@ bool as_parse_i64(as_str s, int64_t *out) {
     return true;
 }
 
-/* A decimal number as the grammar has it: [+-] digits [. digits] [e [+-] digits], with a digit before the e. */
+/* A decimal number as the grammar has it: [+-] digits [. digits] [e [+-] digits], with a digit
+ * before the e. */
 typedef struct decimal {
     bool ok, negative, exact; /* exact: all digits fit `mantissa` */
     uint64_t mantissa;
-    int64_t exponent;         /* value = mantissa * 10^exponent */
+    int64_t exponent; /* value = mantissa * 10^exponent */
 } decimal;
 
 static size_t scan_digits(as_str s, size_t i, decimal *d, int64_t step) {
@@ -157,7 +180,8 @@ static decimal scan_decimal(as_str s) {
         size_t j = i + 1;
         if (j < s.n && (s.p[j] == '-' || s.p[j] == '+')) j++;
         d.ok = j < s.n;
-        while (j < s.n && s.p[j] >= '0' && s.p[j] <= '9') j++;
+        while (j < s.n && s.p[j] >= '0' && s.p[j] <= '9')
+            j++;
         i = j;
     }
     d.ok = d.ok && i == s.n;
@@ -171,7 +195,8 @@ static bool parse_special(as_str s, double *out) {
     double value;
     if (n == 3 && strncasecmp(p, "nan", 3) == 0)
         value = (double)NAN;
-    else if ((n == 3 && strncasecmp(p, "inf", 3) == 0) || (n == 8 && strncasecmp(p, "infinity", 8) == 0))
+    else if ((n == 3 && strncasecmp(p, "inf", 3) == 0) ||
+             (n == 8 && strncasecmp(p, "infinity", 8) == 0))
         value = (double)INFINITY;
     else
         return false;
@@ -197,8 +222,9 @@ static bool parse_slow(as_str s, double *out) {
 }
 
 bool as_parse_f64(as_str s, double *out) {
-    static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     const decimal d = scan_decimal(s);
     if (!d.ok) return parse_special(s, out);
     if (!d.exact || d.exponent < -22 || d.exponent > 22) {
@@ -216,12 +242,15 @@ bool as_parse_f64(as_str s, double *out) {
 
 enum { NEAREST_MAX = 127 };
 
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
 
 /* Levenshtein distance in bytes, ASCII case ignored. */
 static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb) {
     size_t row[NEAREST_MAX + 1];
-    for (size_t j = 0; j <= nb; j++) row[j] = j;
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = j;
     for (size_t i = 1; i <= na; i++) {
         size_t diagonal = row[0];
         row[0] = i;

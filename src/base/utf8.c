@@ -2,8 +2,9 @@
 #include <string.h>
 #include <utf8proc.h>
 
-/* Length of the sequence at p when it is valid, else 0 with *bad = bytes of the maximal invalid subsequence (Unicode
- * 3.9, table 3-7): the lead byte and those followers that a valid sequence could have had. */
+/* Length of the sequence at p when it is valid, else 0 with *bad = bytes of the maximal invalid
+ * subsequence (Unicode 3.9, table 3-7): the lead byte and those followers that a valid sequence
+ * could have had. */
 static size_t sequence(const unsigned char *p, size_t n, size_t *bad) {
     const unsigned char lead = p[0];
     size_t length;
@@ -35,7 +36,8 @@ static size_t ascii_prefix(const char *p, size_t n) {
         memcpy(&word, p + i, 8);
         if (word & 0x8080808080808080u) break;
     }
-    while (i < n && (unsigned char)p[i] < 0x80) i++;
+    while (i < n && (unsigned char)p[i] < 0x80)
+        i++;
     return i;
 }
 
@@ -58,7 +60,8 @@ uint32_t as_utf8_put(char out[4], uint32_t cp) {
         return 1;
     }
     const uint32_t length = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-    for (uint32_t i = length - 1; i > 0; i--, cp >>= 6) out[i] = (char)(0x80 | (cp & 0x3F));
+    for (uint32_t i = length - 1; i > 0; i--, cp >>= 6)
+        out[i] = (char)(0x80 | (cp & 0x3F));
     static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
     out[0] = (char)(lead[length] | cp);
     return length;
@@ -66,7 +69,8 @@ uint32_t as_utf8_put(char out[4], uint32_t cp) {
 
 size_t as_utf8_count(const char *p, size_t n) {
     size_t count = 0;
-    for (size_t i = 0; i < n; i++) count += ((unsigned char)p[i] & 0xC0) != 0x80;
+    for (size_t i = 0; i < n; i++)
+        count += ((unsigned char)p[i] & 0xC0) != 0x80;
     return count;
 }
 

@@ -41,10 +41,11 @@ static void test_cpu_detection_agrees_with_the_kernel(void **state) {
         skip();
     }
     const as_isa isa = as_cpu_detect();
-    const bool avx2 = kernel_lists("avx2") && kernel_lists("fma") && kernel_lists("bmi2") && kernel_lists("f16c") &&
-                      kernel_lists("movbe") && kernel_lists("abm");
-    const bool avx512 = avx2 && kernel_lists("avx512f") && kernel_lists("avx512bw") && kernel_lists("avx512cd") &&
-                        kernel_lists("avx512dq") && kernel_lists("avx512vl");
+    const bool avx2 = kernel_lists("avx2") && kernel_lists("fma") && kernel_lists("bmi2") &&
+                      kernel_lists("f16c") && kernel_lists("movbe") && kernel_lists("abm");
+    const bool avx512 = avx2 && kernel_lists("avx512f") && kernel_lists("avx512bw") &&
+                        kernel_lists("avx512cd") && kernel_lists("avx512dq") &&
+                        kernel_lists("avx512vl");
     assert_int_equal(isa >= AS_ISA_AVX2, avx2);
     assert_int_equal(isa >= AS_ISA_AVX512, avx512);
     assert_int_equal(isa >= AS_ISA_AVX512_BF16, avx512 && kernel_lists("avx512_bf16"));

@@ -30,7 +30,8 @@ static int leave(void **state) {
 static int files_in(const char *folder) {
     DIR *const d = opendir(folder);
     int n = 0;
-    while (readdir(d) != NULL) n++;
+    while (readdir(d) != NULL)
+        n++;
     closedir(d);
     return n - 2;
 }
@@ -231,7 +232,9 @@ static void test_dir_make_makes_parents_and_accepts_existing(void **state) {
 
 static void test_path_join_and_base(void **state) {
     (void)state;
-    static const struct { const char *dir, *name, *want; } cases[] = {
+    static const struct {
+        const char *dir, *name, *want;
+    } cases[] = {
         {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"/", "b", "/b"}, {"a", "", "a/"},
     };
     for (size_t i = 0; i < AS_COUNT(cases); i++) {

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 /* FIPS 180-4 examples. */
-static const struct { const char *text, *hex; } sha_cases[] = {
+static const struct {
+    const char *text, *hex;
+} sha_cases[] = {
     {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
     {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
     {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
@@ -18,7 +20,8 @@ static const struct { const char *text, *hex; } sha_cases[] = {
 static void test_hash_sha256_equals_published_digests(void **state) {
     (void)state;
     for (size_t i = 0; i < AS_COUNT(sha_cases); i++)
-        assert_string_equal(as_sha256_of(sha_cases[i].text, strlen(sha_cases[i].text)).hex, sha_cases[i].hex);
+        assert_string_equal(as_sha256_of(sha_cases[i].text, strlen(sha_cases[i].text)).hex,
+                            sha_cases[i].hex);
     assert_string_equal(as_sha256_of(NULL, 0).hex, sha_cases[0].hex);
 }
 
@@ -29,7 +32,8 @@ static void test_hash_of_a_file_equals_that_of_its_bytes(void **state) {
     char *const path = as_path_join(dir, "f");
     const size_t n = (3u << 20) + 17; /* several chunks and a rest */
     char *const bytes = as_alloc(n, 1);
-    for (size_t i = 0; i < n; i++) bytes[i] = (char)(i * 31 + (i >> 11));
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (char)(i * 31 + (i >> 11));
     as_err err;
     as_sha256 got;
     assert_int_equal(as_file_write(path, bytes, n, &err), ASSAY_OK);
@@ -44,7 +48,8 @@ static void test_hash_of_a_file_equals_that_of_its_bytes(void **state) {
     rmdir(dir);
 }
 
-/* XXH3 of the empty input and of "abc" with seed 0: from the reference implementation, version 0.8.1. */
+/* XXH3 of the empty input and of "abc" with seed 0: from the reference implementation, version
+ * 0.8.1. */
 static void test_hash_xxh3_equals_the_reference(void **state) {
     (void)state;
     assert_true(as_hash64("", 0, 0) == 0x2d06800538d394c2ull);

@@ -8,7 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct seen { int count; as_level level; char line[4096]; } seen;
+typedef struct seen {
+    int count;
+    as_level level;
+    char line[4096];
+} seen;
 
 static void remember(void *ctx, as_level level, const char *line) {
     seen *const s = ctx;

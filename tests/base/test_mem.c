@@ -1,5 +1,5 @@
-#include "base/check.h"
 #include "base/arena.h"
+#include "base/check.h"
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -38,16 +38,19 @@ static void test_mem_zero_bytes_give_distinct_pointers(void **state) {
 
 static void test_mem_aligned_blocks_are_aligned_and_zero(void **state) {
     (void)state;
-    static const size_t sizes[] = {1, 63, 64, 65, 4096, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, 9 << 20};
+    static const size_t sizes[] = {1,      63, 64, 65, 4096, (4 << 20) - 1, 4 << 20, (4 << 20) + 1,
+                                   9 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int round = 0; round < 2; round++) {
             unsigned char *const p = as_alloc_aligned(sizes[i], 1);
             assert_non_null(p);
             assert_int_equal((uintptr_t)p % 64, 0);
             size_t set = 0;
-            for (size_t k = 0; k < sizes[i]; k++) set += p[k] != 0;
+            for (size_t k = 0; k < sizes[i]; k++)
+                set += p[k] != 0;
             assert_int_equal(set, 0);
-            memset(p, 0xAB, sizes[i]); /* the second round would see it, were the block not cleared */
+            memset(p, 0xAB,
+                   sizes[i]); /* the second round would see it, were the block not cleared */
             as_free_aligned(p);
         }
 }
@@ -97,7 +100,8 @@ static void test_mem_grow_doubles_and_keeps_content(void **state) {
         v[i] = (int)i;
     }
     assert_true(cap >= 1000 && cap <= 2048);
-    for (size_t i = 0; i < 1000; i++) assert_int_equal(v[i], i);
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(v[i], i);
     const size_t before = cap;
     const int *const held = v;
     assert_false(as_grow(&v, &cap, SIZE_MAX / 2, sizeof *v));
@@ -110,8 +114,14 @@ static void test_mem_grow_doubles_and_keeps_content(void **state) {
 
 static void test_mem_checked_arithmetic_sees_overflow(void **state) {
     (void)state;
-    static const struct { uint64_t a, b; int mul, add; } cases[] = {
-        {3, 4, 1, 1}, {UINT64_MAX, 1, 1, 0}, {1ull << 32, 1ull << 32, 0, 1}, {0, UINT64_MAX, 1, 1},
+    static const struct {
+        uint64_t a, b;
+        int mul, add;
+    } cases[] = {
+        {3, 4, 1, 1},
+        {UINT64_MAX, 1, 1, 0},
+        {1ull << 32, 1ull << 32, 0, 1},
+        {0, UINT64_MAX, 1, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint64_t out;
@@ -141,7 +151,8 @@ static void test_arena_pushes_are_aligned_disjoint_and_counted(void **state) {
         memset(p[i], i, (size_t)i * 7);
     }
     for (int i = 0; i < 100; i++)
-        for (int k = 0; k < i * 7; k++) assert_int_equal(p[i][k], i);
+        for (int k = 0; k < i * 7; k++)
+            assert_int_equal(p[i][k], i);
     assert_int_equal(a.used, a.peak);
     assert_true(a.used >= 7 * 99 * 50 && a.used <= 7 * 99 * 50 + 100 * 64);
     assert_null(as_arena_push(&a, SIZE_MAX / 2, 3));
@@ -154,16 +165,19 @@ static void test_arena_release_returns_to_the_mark(void **state) {
     as_arena a;
     as_arena_init(&a, 256);
     int *const kept = as_arena_push(&a, 10, sizeof *kept);
-    for (int i = 0; i < 10; i++) kept[i] = i;
+    for (int i = 0; i < 10; i++)
+        kept[i] = i;
     const as_arena_mark m = as_arena_mark_here(&a);
     void *const first = as_arena_push(&a, 1, 64);
-    for (int i = 0; i < 20; i++) assert_non_null(as_arena_push(&a, 300, 1));
+    for (int i = 0; i < 20; i++)
+        assert_non_null(as_arena_push(&a, 300, 1));
     const size_t peak = a.peak;
     as_arena_release(&a, m);
     assert_int_equal(a.used, m.used);
     assert_int_equal(a.peak, peak);
     assert_ptr_equal(as_arena_push(&a, 1, 64), first);
-    for (int i = 0; i < 10; i++) assert_int_equal(kept[i], i);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(kept[i], i);
     as_arena_deinit(&a);
 }
 
@@ -233,7 +247,8 @@ static void test_arena_push_zero_clears_reused_memory(void **state) {
     memset(as_arena_push(&a, 100, 1), 0xFF, 100);
     as_arena_reset(&a);
     const unsigned char *const p = as_arena_push_zero(&a, 100, 1);
-    for (int i = 0; i < 100; i++) assert_int_equal(p[i], 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(p[i], 0);
     as_arena_deinit(&a);
 }
 

@@ -16,12 +16,14 @@ typedef struct tally {
 
 static void count_chunk(void *ctx, int64_t chunk, int thread) {
     tally *const t = ctx;
-    t->runs[chunk]++; /* each chunk has one thread: no atomic needed, and TSan sees it when that breaks */
+    t->runs[chunk]++; /* each chunk has one thread: no atomic needed, and TSan sees it when that
+                         breaks */
     t->thread[chunk] = thread;
 }
 
 static void check_all_once(const tally *t) {
-    for (int64_t i = 0; i < CHUNKS; i++) assert_int_equal(t->runs[i], i < t->chunks);
+    for (int64_t i = 0; i < CHUNKS; i++)
+        assert_int_equal(t->runs[i], i < t->chunks);
 }
 
 static void test_parallel_for_runs_each_chunk_once_where_the_partition_says(void **state) {
@@ -45,11 +47,15 @@ static void test_parallel_dynamic_runs_each_chunk_once(void **state) {
         tally t = {.threads = threads, .chunks = CHUNKS};
         as_parallel_dynamic(threads, t.chunks, count_chunk, &t);
         check_all_once(&t);
-        for (int i = 0; i < CHUNKS; i++) assert_in_range(t.thread[i], 0, threads <= 1 ? 0 : threads - 1);
+        for (int i = 0; i < CHUNKS; i++)
+            assert_in_range(t.thread[i], 0, threads <= 1 ? 0 : threads - 1);
     }
 }
 
-typedef struct origin { pthread_t self; int strangers; } origin;
+typedef struct origin {
+    pthread_t self;
+    int strangers;
+} origin;
 
 static void note_stranger(void *ctx, int64_t chunk, int thread) {
     origin *const o = ctx;
@@ -76,7 +82,8 @@ static void test_parallel_nested_and_single_calls_stay_in_their_thread(void **st
     assert_int_equal(o.strangers, 0);
     int strangers[8] = {0};
     as_parallel_for(4, 8, nest, strangers);
-    for (int i = 0; i < 8; i++) assert_int_equal(strangers[i], 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(strangers[i], 0);
 }
 
 static void wait_for_all(void *ctx, int64_t chunk, int thread) {
@@ -85,14 +92,16 @@ static void wait_for_all(void *ctx, int64_t chunk, int thread) {
     (void)thread;
     __atomic_fetch_add(arrived, 1, __ATOMIC_SEQ_CST);
     const double start = as_clock();
-    while (__atomic_load_n(arrived, __ATOMIC_SEQ_CST) < 3 && as_clock() - start < 10) sched_yield();
+    while (__atomic_load_n(arrived, __ATOMIC_SEQ_CST) < 3 && as_clock() - start < 10)
+        sched_yield();
 }
 
 static void test_parallel_threads_run_at_the_same_time(void **state) {
     (void)state;
     int arrived = 0;
     const double start = as_clock();
-    as_parallel_for(3, 3, wait_for_all, &arrived); /* would wait 10 s for itself if one thread ran all */
+    as_parallel_for(3, 3, wait_for_all,
+                    &arrived); /* would wait 10 s for itself if one thread ran all */
     assert_true(as_clock() - start < 9);
     assert_int_equal(arrived, 3);
 }

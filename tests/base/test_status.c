@@ -5,7 +5,8 @@
 static void test_status_fail_fills_message_and_clears_hint(void **state) {
     (void)state;
     as_err err = {.hint = "old"};
-    assert_int_equal(as_fail(&err, ASSAY_FORMAT, "%s:%d: no closing quote", "a.csv", 7), ASSAY_FORMAT);
+    assert_int_equal(as_fail(&err, ASSAY_FORMAT, "%s:%d: no closing quote", "a.csv", 7),
+                     ASSAY_FORMAT);
     assert_int_equal(err.status, ASSAY_FORMAT);
     assert_string_equal(err.msg, "a.csv:7: no closing quote");
     assert_string_equal(err.hint, "");

@@ -4,12 +4,19 @@
 #include <string.h>
 
 #define R "\xEF\xBF\xBD"
-/* Lossy results as Rust's String::from_utf8_lossy and Python's errors="replace" give them (Unicode 3.9, U+FFFD per
- * maximal subpart); valid = bytes before the first error. */
-static const struct { const char *name; as_str in; size_t valid; const char *lossy; size_t replaced; } cases[] = {
+/* Lossy results as Rust's String::from_utf8_lossy and Python's errors="replace" give them
+ * (Unicode 3.9, U+FFFD per maximal subpart); valid = bytes before the first error. */
+static const struct {
+    const char *name;
+    as_str in;
+    size_t valid;
+    const char *lossy;
+    size_t replaced;
+} cases[] = {
     {"empty", AS_LIT(""), 0, "", 0},
     {"ascii over a word", AS_LIT("0123456789abcdef"), 16, "0123456789abcdef", 0},
-    {"all lengths", AS_LIT("a\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF\xF0\x90\x80\x80\xF4\x8F\xBF\xBF"), 19,
+    {"all lengths",
+     AS_LIT("a\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF\xF0\x90\x80\x80\xF4\x8F\xBF\xBF"), 19,
      "a\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBF\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 0},
     {"lone follower", AS_LIT("a\x80z"), 1, "a" R "z", 1},
     {"overlong 2", AS_LIT("\xC0\x80"), 0, R R, 2},
@@ -28,7 +35,8 @@ static const struct { const char *name; as_str in; size_t valid; const char *los
 static void test_utf8_finds_the_first_error(void **state) {
     (void)state;
     for (size_t i = 0; i < AS_COUNT(cases); i++)
-        if (as_utf8_valid_prefix(cases[i].in.p, cases[i].in.n) != cases[i].valid) fail_msg("%s", cases[i].name);
+        if (as_utf8_valid_prefix(cases[i].in.p, cases[i].in.n) != cases[i].valid)
+            fail_msg("%s", cases[i].name);
 }
 
 static void test_utf8_lossy_replaces_maximal_subparts(void **state) {
@@ -36,7 +44,8 @@ static void test_utf8_lossy_replaces_maximal_subparts(void **state) {
     for (size_t i = 0; i < AS_COUNT(cases); i++) {
         as_buf b = {0};
         const size_t replaced = as_utf8_lossy(&b, cases[i].in);
-        if (replaced != cases[i].replaced || !as_str_is(as_buf_view(&b), cases[i].lossy)) fail_msg("%s", cases[i].name);
+        if (replaced != cases[i].replaced || !as_str_is(as_buf_view(&b), cases[i].lossy))
+            fail_msg("%s", cases[i].name);
         assert_int_equal(as_utf8_valid_prefix(as_buf_view(&b).p, b.n), b.n);
         as_buf_free(&b);
     }
@@ -49,7 +58,8 @@ static void test_utf8_put_and_next_are_inverse_for_every_point(void **state) {
         char text[4];
         uint32_t back = 0;
         const uint32_t n = as_utf8_put(text, cp);
-        if (as_utf8_valid_prefix(text, n) != n || as_utf8_next(text, &back) != n || back != cp || as_utf8_count(text, n) != 1)
+        if (as_utf8_valid_prefix(text, n) != n || as_utf8_next(text, &back) != n || back != cp ||
+            as_utf8_count(text, n) != 1)
             fail_msg("U+%04X", cp);
     }
     char text[4];
@@ -63,7 +73,8 @@ static void test_utf8_put_and_next_are_inverse_for_every_point(void **state) {
 static void test_utf8_latin1_maps_every_byte(void **state) {
     (void)state;
     char all[256];
-    for (int i = 0; i < 256; i++) all[i] = (char)i;
+    for (int i = 0; i < 256; i++)
+        all[i] = (char)i;
     as_buf b = {0};
     as_latin1_to_utf8(&b, (as_str){all, 256});
     assert_int_equal(b.n, 128 + 256);
