@@ -4,6 +4,7 @@
 #define AS_METRIC_METRIC_H
 
 #include "base/str.h"
+#include "stats/interval.h"
 
 /* What predictions look like. Arrays are borrowed; those that a kind does not use are NULL. */
 typedef enum as_pred_kind { AS_PRED_CLASS, AS_PRED_MULTILABEL, AS_PRED_VALUE } as_pred_kind;
@@ -23,7 +24,11 @@ typedef struct as_predictions {
 typedef struct as_metric_value { double value; const char *why; /* static string, NULL when defined */ } as_metric_value;
 
 typedef struct as_metric as_metric;   /* one named metric prepared on one set of predictions */
-/* name: "accuracy", "f1(macro)", "f1:macro", "ece(bins:15)", ... AS_USAGE with the known names and the nearest. */
+/* name: "accuracy", "f1(macro)", "f1:macro", "f1_macro", "f1(class:NAME)", "ece(bins:15)", ... A label name with one of
+ * ,()" or a space at its ends is written as a JSON string: f1(class:"a,b"). `p` is copied, its arrays stay borrowed.
+ * AS_USAGE (unknown name or argument: lists the known ones and the nearest; no probabilities given), AS_FORMAT (a label id
+ * out of range, n >= 2^30), AS_NUMERIC (a prediction is not finite, or a probability is not in [0, 1]: names the first
+ * item, counted from 1), AS_NOMEM. A metric that is undefined on this data opens, and says so in its value. */
 as_status as_metric_open(as_metric **out, const char *name, const as_predictions *p, as_err *err) AS_CHECKED;
 void as_metric_free(as_metric *m);
 const char *as_metric_signature(const as_metric *m);         /* canonical name: "f1(macro)" */
@@ -36,14 +41,25 @@ const double *as_metric_items(const as_metric *m);
 bool as_metric_is_proportion(const as_metric *m);            /* the mean of 0/1 scores: Wilson applies */
 bool as_metric_higher_is_better(const as_metric *m);
 /* For display: the metric belongs to one label (per-class f1) -> its id, else -1. */
+int as_metric_label(const as_metric *m);
+
+/* The value's interval. Default (o NULL, or its method NULL): Wilson for proportions without clusters, else BCa. Methods:
+ * "wilson", "clopper-pearson" (proportions without clusters), "bca", "percentile"; other fields as in as_bootstrap_opts.
+ * cluster [n] or NULL. */
+as_status as_metric_interval(as_interval *out, const as_metric *m, const int32_t *cluster, const as_bootstrap_opts *o,
+                             as_err *err) AS_CHECKED;
 
 typedef struct as_metric_info { const char *name, *args, *about, *reference; as_pred_kind kind; bool needs_probs; } as_metric_info;
 size_t as_metric_table(const as_metric_info **rows);         /* for help and docs */
 /* Default metrics of a kind: a comma list. */
 const char *as_metric_defaults(as_pred_kind kind, int num_labels);
-/* Split a comma list outside parentheses, expanding "f1(per-class)" is the metric's own business. */
+/* Split a comma list outside parentheses and quotes; blanks round names go; empty names are AS_USAGE. */
 as_status as_metric_list_split(const char *list, char ***names, size_t *count, as_err *err) AS_CHECKED;
 void as_metric_list_free(char **names, size_t count);
+/* One name into the names that it stands for: "f1(per-class)" into "f1(class:NAME)" for each label (its number where
+ * label_names is NULL); any other name into itself. Free with as_metric_list_free. */
+as_status as_metric_expand(const char *name, const char *const *label_names, int num_labels, char ***names, size_t *count,
+                           as_err *err) AS_CHECKED;
 /* Confusion counts [num_labels, num_labels], rows gold, columns predicted. */
 void as_confusion(int64_t *out, const as_predictions *p);
 #endif
