@@ -134,7 +134,6 @@ bool as_engine_rows_fixed(const as_engine *e) { return e->rows_fixed; }
 
 /* --- packed weights --- */
 static int64_t panels(const as_engine *e, int64_t n) { return (n + e->k->panel - 1) / e->k->panel * e->k->panel; }
-static bool rounding(const as_engine *e) { return e->compute == AS_COMPUTE_BF16 && !e->bf16_native; }
 
 as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, bool backward, as_err *err) {
     *out = NULL;
