@@ -123,7 +123,8 @@ SUB  = +$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,
 
 test-build: $(TEST_BIN) $(if $(CLI_TESTS),$(B)/assay)
 thread-build: $(THREAD_BIN)
-RUN_TESTS = CC='$(CC)' CFLAGS='$(filter-out -DAS_VERSION%,$(ALL_CFLAGS))' scripts/run-tests scripts/check-layers scripts/check-headers
+RUN_TESTS = CC='$(CC)' CFLAGS="-std=c11 -D_GNU_SOURCE -Wall -Wextra $$(pkg-config --cflags $(PKGS))" scripts/run-tests \
+  scripts/check-layers scripts/check-headers
 TEST_RUN := $(TEST_BIN) ASSAY=$(CURDIR)/$(B)/assay $(CLI_TESTS)
 
 test:
