@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/parallel.h"
+#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -41,6 +42,20 @@ static void test_parallel_for_runs_each_chunk_once_where_the_partition_says(void
         }
 }
 
+static void
+test_parallel_for_keeps_the_partition_when_the_runtime_gives_fewer_threads(void **state) {
+    (void)state;
+    enum { MANY = 250 };
+    tally t = {.threads = MANY, .chunks = CHUNKS};
+    const int before = omp_get_dynamic();
+    omp_set_dynamic(1); /* the runtime may now give as few as it has processors */
+    as_parallel_for(MANY, t.chunks, count_chunk, &t);
+    omp_set_dynamic(before);
+    check_all_once(&t);
+    for (int i = 0; i < CHUNKS; i++)
+        assert_int_equal(t.thread[i], i * MANY / CHUNKS);
+}
+
 static void test_parallel_dynamic_runs_each_chunk_once(void **state) {
     (void)state;
     for (int threads = 0; threads <= 5; threads++) {
@@ -60,8 +75,7 @@ typedef struct origin {
 static void note_stranger(void *ctx, int64_t chunk, int thread) {
     origin *const o = ctx;
     (void)chunk;
-    (void)thread;
-    o->strangers += !pthread_equal(o->self, pthread_self());
+    o->strangers += !pthread_equal(o->self, pthread_self()) || thread != 0;
 }
 
 static void nest(void *ctx, int64_t chunk, int thread) {
@@ -143,6 +157,8 @@ static void test_cpu_count_follows_the_affinity_mask(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parallel_for_runs_each_chunk_once_where_the_partition_says),
+        cmocka_unit_test(
+            test_parallel_for_keeps_the_partition_when_the_runtime_gives_fewer_threads),
         cmocka_unit_test(test_parallel_dynamic_runs_each_chunk_once),
         cmocka_unit_test(test_parallel_nested_and_single_calls_stay_in_their_thread),
         cmocka_unit_test(test_parallel_threads_run_at_the_same_time),
