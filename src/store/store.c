@@ -38,6 +38,7 @@ static as_status fail_write(const char *path, const char *what, int system_errno
 }
 
 as_status as_store_fail(sqlite3 *db, const char *path, const char *what, as_err *err) {
+    const int saved = errno; /* SQLite does not pass the reason of every failed write on */
     const int extended = sqlite3_extended_errcode(db), rc = extended & 0xff;
     as_status status = AS_IO;
     switch (rc) {
@@ -69,7 +70,7 @@ as_status as_store_fail(sqlite3 *db, const char *path, const char *what, as_err 
         return status;
     case SQLITE_FULL:
     case SQLITE_IOERR:
-        return fail_write(path, what, sqlite3_system_errno(db), extended, err);
+        return fail_write(path, what, sqlite3_system_errno(db) ? sqlite3_system_errno(db) : saved, extended, err);
     default:
         return as_fail(err, AS_IO, "%s: %s: %s", path, what, sqlite3_errmsg(db));
     }
@@ -180,6 +181,7 @@ as_status as_store_statement(as_store *s, as_statement which, sqlite3_stmt **out
 }
 
 as_status as_store_step(as_store *s, sqlite3_stmt *st, const char *what, as_err *err) {
+    errno = 0;
     const int rc = sqlite3_step(st);
     const as_status status = rc == SQLITE_DONE || rc == SQLITE_ROW ? AS_OK : as_store_fail(s->db, s->path, what, err);
     sqlite3_reset(st);
