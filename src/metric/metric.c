@@ -190,7 +190,9 @@ void as_metric_free(as_metric *m) {
 
 const char *as_metric_signature(const as_metric *m) { return m->signature; }
 as_metric_value as_metric_aggregate(const as_metric *m, const uint32_t *weights, void *scratch) {
-    return m->p.n == 0 ? as_undefined("no items") : m->aggregate(m, weights, scratch);
+    int64_t first = 0;
+    while (weights && first < m->p.n && weights[first] == 0) first++;
+    return first == m->p.n ? as_undefined("no items") : m->aggregate(m, weights, scratch);
 }
 size_t as_metric_scratch(const as_metric *m) { return m->scratch_bytes; }
 const double *as_metric_items(const as_metric *m) { return m->items; }

@@ -27,6 +27,7 @@ typedef struct plan {
     size_t stride, weights_at, scratch_at;
     double *theta;               /* [resamples] */
     double *jack;                /* [jacks] */
+    int64_t *shuffled;           /* [units] when jackknife groups hold several units, else NULL */
     const uint32_t *jack_times;  /* [jacks] or NULL */
     int64_t jacks;
 } plan;
@@ -154,13 +155,25 @@ static void draw_chunk(void *ctx, int64_t chunk, int thread) {
 
 /* ---- leave-one-out values ---- */
 
-/* Without every jacks-th unit from `group` on (so of one unit when there are as many groups as units). */
+/* Without one unit, or one of `jacks` groups of them. Groups are drawn at random: both neighbours and units a fixed step
+ * apart may be alike in real files. */
 static void jackknife_group(void *ctx, int64_t group, int thread) {
     const plan *p = ctx;
     uint32_t *counts = counts_of(p, thread);
     for (uint32_t u = 0; u < p->units; u++) counts[u] = 1;
-    for (int64_t u = group; u < p->units; u += p->jacks) counts[u] = 0;
+    if (!p->shuffled) counts[group] = 0;
+    else
+        for (int64_t u = group; u < p->units; u += p->jacks) counts[p->shuffled[u]] = 0;
     p->jack[group] = value_of_counts(p, counts, thread);
+}
+
+static as_status shuffle_units(plan *p, as_err *err) {
+    p->shuffled = as_alloc(p->units, sizeof *p->shuffled);
+    if (!p->shuffled) return as_fail_nomem(err, "a jackknife", p->units * sizeof *p->shuffled);
+    for (uint32_t u = 0; u < p->units; u++) p->shuffled[u] = u;
+    as_rng r = as_rng_at(p->seed, AS_STREAM_PERMUTE, 0);
+    as_rng_shuffle(&r, p->shuffled, p->units);
+    return AS_OK;
 }
 
 static void jackknife_cell(void *ctx, int64_t cell, int thread) {
@@ -192,6 +205,7 @@ static as_status run_jackknife(plan *p, as_err *err) {
     p->jack = as_alloc((size_t)p->jacks, sizeof *p->jack);
     if (!p->jack) return as_fail_nomem(err, "a jackknife", (size_t)p->jacks * sizeof *p->jack);
     if (p->by_cells) p->jack_times = p->s->cell_items;
+    if (p->jacks < units && !p->by_cells) AS_TRY(shuffle_units(p, err));
     if (p->mean_sum) jackknife_means(p);
     else as_parallel_for(p->threads, p->jacks, p->by_cells ? jackknife_cell : jackknife_group, p);
     return AS_OK;
@@ -325,5 +339,6 @@ done:
     as_free_aligned(p.work);
     as_free(p.theta);
     as_free(p.jack);
+    as_free(p.shuffled);
     return status;
 }
