@@ -81,28 +81,4 @@ static int golden_next(FILE *f, golden_case *c) {
     return 0;
 }
 
-/* The predictions in which item i stands weights[i] times. */
-static void golden_replicate(golden_case *out, const golden_case *in, const uint32_t *weights) {
-    const int labels = in->p.num_labels;
-    int64_t n = 0;
-    *out = *in;
-    for (int64_t i = 0; i < in->p.n; i++) n += weights[i];
-#define COPY(field, width, type)                                                                                              \
-    if (in->field) {                                                                                                          \
-        out->field = malloc((size_t)n * (size_t)(width) * sizeof(type) + 1);                                                  \
-        for (int64_t i = 0, to = 0; i < in->p.n; i++)                                                                         \
-            for (uint32_t w = 0; w < weights[i]; w++, to++) memcpy(out->field + to * (width), in->field + i * (width), (size_t)(width) * sizeof(type)); \
-        out->p.field = out->field;                                                                                            \
-    }
-    COPY(gold, 1, int32_t)
-    COPY(pred, 1, int32_t)
-    COPY(gold_sets, labels, uint8_t)
-    COPY(pred_sets, labels, uint8_t)
-    COPY(probs, labels, double)
-    COPY(gold_value, 1, double)
-    COPY(pred_value, 1, double)
-#undef COPY
-    out->p.n = n;
-}
-
 #endif

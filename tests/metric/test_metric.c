@@ -78,6 +78,30 @@ static void test_metric_items_average_to_the_value(void **state) {
     assert_true(seen > 200 && proportions > 100);
 }
 
+/* The predictions in which item i stands weights[i] times. */
+static void golden_replicate(golden_case *out, const golden_case *in, const uint32_t *weights) {
+    const int labels = in->p.num_labels;
+    int64_t n = 0;
+    *out = *in;
+    for (int64_t i = 0; i < in->p.n; i++) n += weights[i];
+#define COPY(field, width, type)                                                                                              \
+    if (in->field) {                                                                                                          \
+        out->field = malloc((size_t)n * (size_t)(width) * sizeof(type) + 1);                                                  \
+        for (int64_t i = 0, to = 0; i < in->p.n; i++)                                                                         \
+            for (uint32_t w = 0; w < weights[i]; w++, to++) memcpy(out->field + to * (width), in->field + i * (width), (size_t)(width) * sizeof(type)); \
+        out->p.field = out->field;                                                                                            \
+    }
+    COPY(gold, 1, int32_t)
+    COPY(pred, 1, int32_t)
+    COPY(gold_sets, labels, uint8_t)
+    COPY(pred_sets, labels, uint8_t)
+    COPY(probs, labels, double)
+    COPY(gold_value, 1, double)
+    COPY(pred_value, 1, double)
+#undef COPY
+    out->p.n = n;
+}
+
 /* Random weights, many of them 0: the aggregate must be the metric of the replicated items. */
 static void check_weights(const golden_case *c, const char *name, uint32_t trial) {
     uint32_t *weights = malloc((size_t)c->p.n * sizeof *weights);

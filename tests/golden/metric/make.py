@@ -200,3 +200,52 @@ values("constant_pred", [1, 2, 3], [2, 2, 2])
 values("one_value", [1], [2])
 values("two_values", [1, 2], [5, 3])
 values("worse_than_mean", [1, 2, 3, 4], [10, -5, 3, 8])
+out.close()
+
+# intervals.txt: scipy's BCa intervals of some cases above, in their order. Slow metrics are written out in numpy.
+out = open("intervals.txt", "w")
+print("# scipy", md.version("scipy"), "bootstrap(method='BCa', n_resamples=100000), level 0.95", file=out)
+
+
+def read(name):
+    """The inputs of one case."""
+    rows, inside = {}, False
+    for line in open("cases.txt"):
+        word, *rest = line.split()
+        if word == "case":
+            inside = rest[0] == name
+        elif inside and word in ("gold", "pred", "probs", "gold_value", "pred_value"):
+            rows[word] = np.array([float(x) for x in rest])
+    return rows
+
+
+def macro_f1(y, p, axis=-1):
+    scores, present = 0, 0
+    for k in range(8):
+        hit = ((y == k) & (p == k)).sum(axis)
+        both = (y == k).sum(axis) + (p == k).sum(axis)
+        scores = scores + np.where(both > 0, 2 * hit / np.maximum(both, 1), 0)
+        present = present + (both > 0)
+    return scores / present
+
+
+def f1_of_1(y, p, axis=-1):
+    hit = ((y == 1) & (p == 1)).sum(axis)
+    both = (y == 1).sum(axis) + (p == 1).sum(axis)
+    return np.where(both > 0, 2 * hit / np.maximum(both, 1), 0)
+
+
+def interval(name, signature, data, f):
+    res = stats.bootstrap(data, f, paired=True, vectorized=True, n_resamples=100000, batch=5000, method="BCa", rng=np.random.default_rng(7))
+    print("interval", name, signature, g(res.confidence_interval.low), g(res.confidence_interval.high), file=out)
+
+
+for name, signature, f in [("random_50_2", "f1(binary)", f1_of_1), ("random_60_3", "f1(macro)", macro_f1), ("random_80_5", "f1(macro)", macro_f1), ("ordinal", "f1(macro)", macro_f1)]:
+    r = read(name)
+    interval(name, signature, (r["gold"], r["pred"]), f)
+r = read("random_values")
+y, p = r["gold_value"], r["pred_value"]
+interval("random_values", "pearson", (y, p), lambda y, p, axis=-1: stats.pearsonr(y, p, axis=axis).statistic)
+interval("random_values", "mse", (y, p), lambda y, p, axis=-1: ((y - p) ** 2).mean(axis))
+interval("random_values", "rmse", (y, p), lambda y, p, axis=-1: np.sqrt(((y - p) ** 2).mean(axis)))
+out.close()
