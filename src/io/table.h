@@ -10,13 +10,14 @@ typedef enum as_table_format { AS_TABLE_AUTO, AS_TABLE_CSV, AS_TABLE_TSV, AS_TAB
 
 typedef struct as_table_opts {
     as_table_format format;   /* AUTO: by name, .gz/.zst stripped: .csv .tsv .jsonl .ndjson .json; else an error
-                                 with a hint, unless sep is given; LINES = one column "text", one row a line */
+                                 with a hint, unless sep is given (stdin: JSONL when it begins with a brace); LINES = one column "text", one row a line */
     char sep;                 /* 0 = ',' for CSV, '\t' for TSV */
     int max_split;            /* 0 = all; N: cut at the first N separators only, the rest is the last cell (no quotes) */
     bool no_quotes;           /* a quote is an ordinary character (GLUE-type TSV) */
     bool no_header;
     bool keep_cr;             /* LINES: a final CR belongs to the text */
-    const char *columns;      /* "label,text": names for the columns; implies no header line when no_header */
+    const char *columns;      /* "label,text": names for the columns; then the file has no header line (but a first line
+                                 that repeats exactly these names is taken as one, unless no_header) */
     as_encoding encoding;
     int64_t limit;            /* rows; 0 = all */
 } as_table_opts;
@@ -37,6 +38,9 @@ int64_t as_table_replaced(const as_table *t);                   /* invalid seque
 /* Column by name, or by number from 1 (when no column has that name). AS_USAGE with "FILE:1: no column "x"" and the
  * hint `the columns are a, b; did you mean "b"?`. */
 as_status as_table_find(const as_table *t, const char *name, int *col, as_err *err) AS_CHECKED;
+
+/* Parse from memory: fuzz and tests. `where` names the text in errors, and stands for the file's name in AUTO. */
+as_status as_table_parse(as_table **out, as_str bytes, const char *where, const as_table_opts *opts, as_err *err) AS_CHECKED;
 
 /* Append the decompressed content of a file ("-" = stdin; gzip and zstd by content, not by name). */
 as_status as_read_maybe_compressed(as_buf *out, const char *path, as_err *err) AS_CHECKED;
