@@ -73,12 +73,24 @@ static as_status fail_json(as_err *err, const json_error_t *e, const char *where
     return s;
 }
 
+/* JSON has no place for a raw NUL byte, but jansson 2.14 swallows one behind a number or a literal. */
+static as_status check_no_nul(as_str text, const char *where, int64_t line, as_err *err) {
+    const char *const nul = text.n > 0 ? memchr(text.p, '\0', text.n) : NULL;
+    if (nul == NULL) return ASSAY_OK;
+    const char *begin = text.p;
+    for (const char *p = text.p; (p = memchr(p, '\n', (size_t)(nul - p))) != NULL; begin = ++p) line++;
+    const as_status s = as_fail(err, ASSAY_FORMAT, "%s:%" PRId64 ": a NUL byte (column %zu)", where, line + 1, (size_t)(nul - begin) + 1);
+    as_hint(err, "The file is damaged or no JSON; inside a string NUL is written \\u0000.");
+    return s;
+}
+
 as_status as_json_parse(as_json **out, as_str text, const char *where, int64_t line, as_err *err) {
     const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_error_t e;
     *out = NULL;
     if (text.n >= 3 && memcmp(text.p, "\xEF\xBB\xBF", 3) == 0) text = (as_str){text.p + 3, text.n - 3};
     if (text.n > READ_LIMIT) return as_fail(err, ASSAY_FORMAT, "%s: JSON of %zu bytes; at most %d are read", where, text.n, READ_LIMIT);
+    AS_TRY(check_no_nul(text, where, line, err));
     json_t *root = json_loadb(text.n > 0 ? text.p : "", text.n, flags, &e);
     if (root == NULL && json_error_code(&e) == json_error_numeric_overflow) {
         as_buf wide = {0};

@@ -114,6 +114,19 @@ static void test_json_names_the_place_of_every_error(void **state) {
     }
 }
 
+static void test_json_refuses_raw_nul_bytes(void **state) {
+    (void)state;
+    static const as_str cases[] = {AS_LIT("[1,\n true\0]"), AS_LIT("\n [1\0]"), AS_LIT("{\n\"\0\":1}"), AS_LIT("\n\0")};
+    static const char *const places[] = {"t.json:2: a NUL byte (column 6)", "t.json:2: a NUL byte (column 4)",
+                                         "t.json:2: a NUL byte (column 2)", "t.json:2: a NUL byte (column 1)"};
+    for (size_t i = 0; i < AS_COUNT(cases); i++) {
+        as_json *v = NULL;
+        as_err err = {0};
+        assert_int_equal(as_json_parse(&v, cases[i], "t.json", 0, &err), ASSAY_FORMAT);
+        assert_string_equal(err.msg, places[i]);
+    }
+}
+
 static void test_json_adds_the_line_it_is_told(void **state) {
     (void)state;
     as_json *v = NULL;
@@ -240,6 +253,7 @@ int main(void) {
         cmocka_unit_test(test_json_keeps_file_order_and_the_last_duplicate),
         cmocka_unit_test(test_json_reads_integers_beyond_int64_as_reals),
         cmocka_unit_test(test_json_names_the_place_of_every_error),
+        cmocka_unit_test(test_json_refuses_raw_nul_bytes),
         cmocka_unit_test(test_json_adds_the_line_it_is_told),
         cmocka_unit_test(test_json_refuses_deep_nesting),
         cmocka_unit_test(test_json_dump_round_trips),
