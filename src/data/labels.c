@@ -96,7 +96,7 @@ static as_status fail_empty(const char *where, int64_t line, as_err *err) {
 
 static as_status split_json(as_str list, const char *where, int64_t line, as_label_sink sink, void *ctx, as_err *err) {
     as_json *root = NULL;
-    as_status status = as_json_parse(&root, list, where, line, err);
+    as_status status = as_json_parse(&root, list, where, line > 0 ? line - 1 : 0, err); /* adds its own line 1 */
     if (status != AS_OK) {
         if (status == AS_FORMAT) as_hint(err, "A label list that begins with [ is JSON: [\"a\", \"b\"].");
         return status;
