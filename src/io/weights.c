@@ -379,21 +379,26 @@ as_status as_weights_open(as_weight_files **out, const char *dir_or_file, as_err
 
 /* ---- conversion ---- */
 
-float as_f16_to_f32(uint16_t h) {
-    const uint32_t magnitude = h & 0x7FFFu, shifted = magnitude << 13;
+/* Masks instead of branches: the loops over it are vectorised. */
+static inline float f16_to_f32(uint16_t h) {
+    const uint32_t magnitude = h & 0x7FFFu;
     const union {
         float f;
         uint32_t u;
     } tiny = {(float)(int32_t)magnitude * 0x1p-24f}; /* subnormal: exact */
-    const uint32_t bias =
-        112u << 23; /* 127 - 15; twice for infinity and NaN: exponent 31 becomes 255 */
-    const uint32_t normal = shifted + (magnitude >= 0x7C00u ? bias + bias : bias);
-    const uint32_t bits = (magnitude < 0x0400u ? tiny.u : normal) | (uint32_t)(h & 0x8000u) << 16;
+    const uint32_t bias = 112u << 23; /* 127 - 15; twice for infinity and NaN: 31 becomes 255 */
+    const uint32_t is_tiny = 0u - (uint32_t)(magnitude < 0x0400u);
+    const uint32_t is_special = 0u - (uint32_t)(magnitude >= 0x7C00u);
+    const uint32_t normal = (magnitude << 13) + bias + (bias & is_special);
     const union {
         uint32_t u;
         float f;
-    } out = {bits};
+    } out = {(tiny.u & is_tiny) | (normal & ~is_tiny) | (uint32_t)(h & 0x8000u) << 16};
     return out.f;
+}
+
+float as_f16_to_f32(uint16_t h) {
+    return f16_to_f32(h);
 }
 
 uint16_t as_f32_to_bf16(float f) {
@@ -424,7 +429,7 @@ enum { BLOCK = 32 };
             out[i] = convert(x[0]);                                                                \
         }                                                                                          \
     }
-DEFINE_CONVERT(from_f16, uint16_t, as_f16_to_f32)
+DEFINE_CONVERT(from_f16, uint16_t, f16_to_f32)
 DEFINE_CONVERT(from_bf16, uint16_t, as_bf16_to_f32)
 DEFINE_CONVERT(from_f64, double, (float))
 

@@ -292,6 +292,8 @@ static void test_zip_names_what_is_wrong(void **state) {
         {"PK\1\2", 4, false, 0, "XX", 2, "its zip directory is malformed"},
         {"PK\1\2", 4, false, 42, "\xff\xff\xff\x7f", 4, "is not where the zip directory says"},
         {"PK\1\2", 4, false, 24, "\xff\xff\xff\x7f", 4, "has two sizes"},
+        {"PK\1\2", 4, false, 20, "\xff\xff\xff\x7f\xff\xff\xff\x7f", 8,
+         "reaches past the end of the file"},
         {"PK\3\4", 4, false, 0, "PK\3\5", 4, "is not where the zip directory says"},
         {"PK\6\6", 4, true, 0, "PK\6\5", 4, "its zip64 directory end is not where it should be"},
         {"PK\6\6", 4, true, 48, "\xff\xff\xff\xff", 4, "its zip directory lies outside the file"},
