@@ -50,18 +50,17 @@ static as_metric_value prf(const as_metric *m, const uint32_t *weights, void *sc
         }
     }
     if (s->average == AS_AVERAGE_CLASS) return as_defined(prf_of(s->kind, hit[m->label], gold[m->label], pred[m->label]));
-    double sum = 0, weight = 0, hits = 0, golds = 0, preds = 0, plain = 0;
+    double sum = 0, weight = 0, hits = 0, golds = 0, preds = 0;
     for (int k = 0; k < labels; k++) {
         const double value = prf_of(s->kind, hit[k], gold[k], pred[k]), w = s->average == AS_AVERAGE_WEIGHTED ? gold[k] : 1;
         sum += w * value;
         weight += w;
-        plain += value;
         hits += hit[k];
         golds += gold[k];
         preds += pred[k];
     }
     if (s->average == AS_AVERAGE_MICRO) return as_defined(prf_of(s->kind, hits, golds, preds));
-    return as_defined(weight > 0 ? sum / weight : plain / labels); /* no gold label at all: sklearn drops the weights */
+    return as_defined(weight > 0 ? sum / weight : 0); /* no gold label at all: every value is 0, so is any average */
 }
 
 static as_status build_sets(sets *s, const as_metric *m, as_err *err) {
