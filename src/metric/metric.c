@@ -6,13 +6,14 @@
 #include <string.h>
 #include <strings.h>
 
-#define PRF_ARGS "binary | micro | macro | weighted | class:NAME | per-class"
-#define SET_ARGS "micro | macro | weighted | samples | class:NAME | per-class"
+#define PRF_ARGS      "binary | micro | macro | weighted | class:NAME | per-class"
+#define SET_ARGS      "micro | macro | weighted | samples | class:NAME | per-class"
 #define RANK_SET_ARGS "micro | macro | weighted | class:NAME | per-class"
 #define PRF_REFERENCE "sklearn precision_recall_fscore_support"
 
 /* One row per metric and kind of predictions; within a kind the order is that of help and docs:
- * name, arguments, about, reference, kind, needs probabilities, other names, higher is better, open */
+ * name, arguments, about, reference, kind, needs probabilities, other names, higher is better, open
+ */
 // clang-format off
 #define METRICS(ROW) \
     ROW("accuracy", "", "share of items with the right label", "sklearn accuracy_score", AS_PRED_CLASS, false, "acc", true, as_open_accuracy) \
@@ -41,8 +42,10 @@
     ROW("mae", "", "mean absolute error", "sklearn mean_absolute_error", AS_PRED_VALUE, false, NULL, false, as_open_mae) \
     ROW("r2", "", "share of the variance that is explained", "sklearn r2_score", AS_PRED_VALUE, false, "r2_score", true, as_open_r2)
 // clang-format on
-#define INFO_OF(name, args, about, reference, kind, probs, aliases, higher, open) {name, args, about, reference, kind, probs},
-#define ROW_OF(name, args, about, reference, kind, probs, aliases, higher, open) {aliases, higher, open},
+#define INFO_OF(name, args, about, reference, kind, probs, aliases, higher, open)                  \
+    {name, args, about, reference, kind, probs},
+#define ROW_OF(name, args, about, reference, kind, probs, aliases, higher, open)                   \
+    {aliases, higher, open},
 static const as_metric_info infos[] = {METRICS(INFO_OF)};
 static const as_metric_row rows[] = {METRICS(ROW_OF)};
 
@@ -82,7 +85,8 @@ static int find_row(const char *name, size_t n, as_pred_kind kind) {
     return other;
 }
 
-/* "f1_macro", "roc_auc_ovo_weighted": the longest known name before an underscore, the rest as arguments. */
+/* "f1_macro", "roc_auc_ovo_weighted": the longest known name before an underscore, the rest as
+ * arguments. */
 static as_status split_suffix(as_metric_name *name, as_pred_kind kind, int *row, as_err *err) {
     for (size_t n = strlen(name->base); n-- > 1;) {
         if (name->base[n] != '_') continue;
@@ -90,9 +94,11 @@ static as_status split_suffix(as_metric_name *name, as_pred_kind kind, int *row,
         if (*row < 0) continue;
         as_buf text = {0};
         as_buf_add(&text, name->base, n);
-        for (const char *c = name->base + n; *c; c++) as_buf_char(&text, *c != '_' ? *c : c == name->base + n ? ':' : ',');
+        for (const char *c = name->base + n; *c; c++)
+            as_buf_char(&text, *c != '_' ? *c : c == name->base + n ? ':' : ',');
         as_metric_name split = {0};
-        const as_status status = text.failed ? as_fail_nomem(err, "a metric's name", n) : as_metric_name_parse(&split, text.p, err);
+        const as_status status = text.failed ? as_fail_nomem(err, "a metric's name", n)
+                                             : as_metric_name_parse(&split, text.p, err);
         as_buf_free(&text);
         if (status != AS_OK) return status;
         as_metric_name_free(name);
@@ -127,8 +133,11 @@ static as_status unknown_name(const char *name, as_pred_kind kind, as_err *err) 
     list_names(list, sizeof list, kind);
     const int near = as_nearest(name, known, count);
     (void)as_fail(err, AS_USAGE, "unknown metric \"%.100s\"", name);
-    if (near >= 0) as_hint(err, "Did you mean %s? Metrics of %s are: %s.", known[near], kind_names[kind], list);
-    else as_hint(err, "Metrics of %s are: %s.", kind_names[kind], list);
+    if (near >= 0)
+        as_hint(err, "Did you mean %s? Metrics of %s are: %s.", known[near], kind_names[kind],
+                list);
+    else
+        as_hint(err, "Metrics of %s are: %s.", kind_names[kind], list);
     return AS_USAGE;
 }
 
@@ -142,14 +151,18 @@ static as_status resolve(as_metric *m, as_metric_name *name, as_err *err) {
     if (m->info->kind != kind) {
         char list[400];
         list_names(list, sizeof list, kind);
-        (void)as_fail(err, AS_USAGE, "metric \"%s\" is for %s, but these predictions are %s", m->info->name, kind_names[m->info->kind],
-                      kind_names[kind]);
+        (void)as_fail(err, AS_USAGE, "metric \"%s\" is for %s, but these predictions are %s",
+                      m->info->name, kind_names[m->info->kind], kind_names[kind]);
         as_hint(err, "Metrics of %s are: %s.", kind_names[kind], list);
         return AS_USAGE;
     }
     if (m->info->needs_probs && !m->p.probs) {
-        (void)as_fail(err, AS_USAGE, "metric \"%s\" needs the probability of each label, and these predictions have none", m->info->name);
-        as_hint(err, "Give the probabilities of the predictions, or choose a metric of labels only.");
+        (void)as_fail(
+            err, AS_USAGE,
+            "metric \"%s\" needs the probability of each label, and these predictions have none",
+            m->info->name);
+        as_hint(err,
+                "Give the probabilities of the predictions, or choose a metric of labels only.");
         return AS_USAGE;
     }
     return AS_OK;
@@ -188,33 +201,50 @@ void as_metric_free(as_metric *m) {
     as_free(m);
 }
 
-const char *as_metric_signature(const as_metric *m) { return m->signature; }
+const char *as_metric_signature(const as_metric *m) {
+    return m->signature;
+}
 as_metric_value as_metric_aggregate(const as_metric *m, const uint32_t *weights, void *scratch) {
     int64_t first = 0;
-    while (weights && first < m->p.n && weights[first] == 0) first++;
+    while (weights && first < m->p.n && weights[first] == 0)
+        first++;
     return first == m->p.n ? as_undefined("no items") : m->aggregate(m, weights, scratch);
 }
-size_t as_metric_scratch(const as_metric *m) { return m->scratch_bytes; }
-const double *as_metric_items(const as_metric *m) { return m->items; }
-bool as_metric_is_proportion(const as_metric *m) { return m->proportion; }
-bool as_metric_higher_is_better(const as_metric *m) { return m->row->higher_is_better; }
-int as_metric_label(const as_metric *m) { return m->label; }
+size_t as_metric_scratch(const as_metric *m) {
+    return m->scratch_bytes;
+}
+const double *as_metric_items(const as_metric *m) {
+    return m->items;
+}
+bool as_metric_is_proportion(const as_metric *m) {
+    return m->proportion;
+}
+bool as_metric_higher_is_better(const as_metric *m) {
+    return m->row->higher_is_better;
+}
+int as_metric_label(const as_metric *m) {
+    return m->label;
+}
 
 void as_confusion(int64_t *out, const as_predictions *p) {
     const size_t labels = p->num_labels > 0 ? (size_t)p->num_labels : 0;
     memset(out, 0, labels * labels * sizeof *out);
-    for (int64_t i = 0; i < p->n; i++) out[(size_t)p->gold[i] * labels + (size_t)p->pred[i]]++;
+    for (int64_t i = 0; i < p->n; i++)
+        out[(size_t)p->gold[i] * labels + (size_t)p->pred[i]]++;
 }
 
 /* ---- means of items ---- */
 
-as_metric_value as_undefined(const char *why) { return (as_metric_value){NAN, why}; }
+as_metric_value as_undefined(const char *why) {
+    return (as_metric_value){NAN, why};
+}
 
 static as_metric_value aggregate_mean(const as_metric *m, const uint32_t *weights, void *scratch) {
     (void)scratch;
     double sum = 0, count = (double)m->p.n;
     if (!weights) {
-        for (int64_t i = 0; i < m->p.n; i++) sum += m->items[i];
+        for (int64_t i = 0; i < m->p.n; i++)
+            sum += m->items[i];
         return as_defined(sum / count);
     }
     count = 0;

@@ -1,5 +1,6 @@
-/* metric_confusion.c: metrics of (gold, predicted) labels. All but accuracy depend only on the counts of the non-empty
- * cells of the confusion matrix, so a resample needs those counts and no more. */
+/* metric_confusion.c: metrics of (gold, predicted) labels. All but accuracy depend only on the
+ * counts of the non-empty cells of the confusion matrix, so a resample needs those counts and no
+ * more. */
 #include "base/mem.h"
 #include "metric/family.h"
 
@@ -22,7 +23,10 @@ enum prf_kind { PRECISION, RECALL, F1 };
 enum kappa_kind { PLAIN, LINEAR, QUADRATIC };
 
 /* What every metric here needs of one resample; arrays [labels], within the scratch. */
-typedef struct sums { double *hit, *gold, *pred; double total; } sums;
+typedef struct sums {
+    double *hit, *gold, *pred;
+    double total;
+} sums;
 
 static void free_confusion(void *data) {
     confusion *c = data;
@@ -35,7 +39,10 @@ static void free_confusion(void *data) {
 
 /* ---- preparation ---- */
 
-typedef struct keyed { int64_t key; int32_t item; } keyed;
+typedef struct keyed {
+    int64_t key;
+    int32_t item;
+} keyed;
 
 static int by_key(const void *a, const void *b) {
     const keyed *x = a, *y = b;
@@ -47,8 +54,10 @@ static int by_key(const void *a, const void *b) {
 static int32_t *number_labels(const as_predictions *p, int *labels) {
     int32_t *number = as_alloc((size_t)p->num_labels, sizeof *number);
     if (!number) return NULL;
-    for (int k = 0; k < p->num_labels; k++) number[k] = -1;
-    for (int64_t i = 0; i < p->n; i++) number[p->gold[i]] = number[p->pred[i]] = 0;
+    for (int k = 0; k < p->num_labels; k++)
+        number[k] = -1;
+    for (int64_t i = 0; i < p->n; i++)
+        number[p->gold[i]] = number[p->pred[i]] = 0;
     *labels = 0;
     for (int k = 0; k < p->num_labels; k++)
         if (number[k] == 0) number[k] = (*labels)++;
@@ -56,14 +65,16 @@ static int32_t *number_labels(const as_predictions *p, int *labels) {
 }
 
 /* Cells in the order of (gold, pred), by sorting the items' keys. */
-static as_status collect_cells(confusion *c, const as_predictions *p, const int32_t *number, as_err *err) {
+static as_status collect_cells(confusion *c, const as_predictions *p, const int32_t *number,
+                               as_err *err) {
     keyed *keys = as_alloc((size_t)p->n, sizeof *keys);
     c->cell_of = as_alloc((size_t)p->n, sizeof *c->cell_of);
     if (!keys || !c->cell_of) goto nomem;
     for (int64_t i = 0; i < p->n; i++)
         keys[i] = (keyed){(int64_t)number[p->gold[i]] * c->labels + number[p->pred[i]], (int32_t)i};
     qsort(keys, (size_t)p->n, sizeof *keys, by_key);
-    for (int64_t i = 0; i < p->n; i++) c->cells += i == 0 || keys[i].key != keys[i - 1].key;
+    for (int64_t i = 0; i < p->n; i++)
+        c->cells += i == 0 || keys[i].key != keys[i - 1].key;
     c->gold = as_alloc((size_t)c->cells, sizeof *c->gold);
     c->pred = as_alloc((size_t)c->cells, sizeof *c->pred);
     c->items = as_calloc((size_t)c->cells, sizeof *c->items);
@@ -85,7 +96,9 @@ nomem:
     return as_fail_nomem(err, "a confusion matrix", (size_t)p->n * sizeof *keys);
 }
 
-static size_t counts_bytes(int64_t cells) { return ((size_t)cells * sizeof(uint32_t) + 63) & ~(size_t)63; }
+static size_t counts_bytes(int64_t cells) {
+    return ((size_t)cells * sizeof(uint32_t) + 63) & ~(size_t)63;
+}
 
 /* Count each cell's items, then leave the rest to of_cells. */
 static as_metric_value aggregate_cells(const as_metric *m, const uint32_t *weights, void *scratch) {
@@ -93,19 +106,23 @@ static as_metric_value aggregate_cells(const as_metric *m, const uint32_t *weigh
     if (!weights) return m->of_cells(m, c->items, scratch);
     uint32_t *counts = scratch;
     memset(counts, 0, (size_t)c->cells * sizeof *counts);
-    for (int64_t i = 0; i < m->p.n; i++) counts[c->cell_of[i]] += weights[i];
+    for (int64_t i = 0; i < m->p.n; i++)
+        counts[c->cell_of[i]] += weights[i];
     return m->of_cells(m, counts, scratch);
 }
 
-static as_status open_confusion(as_metric *m, as_metric_value (*of_cells)(const as_metric *, const uint32_t *, void *), int kind,
-                                as_average average, as_err *err) {
+static as_status open_confusion(as_metric *m,
+                                as_metric_value (*of_cells)(const as_metric *, const uint32_t *,
+                                                            void *),
+                                int kind, as_average average, as_err *err) {
     AS_TRY(as_check_classes(m, true, err));
     confusion *c = as_calloc(1, sizeof *c);
     if (!c) return as_fail_nomem(err, "a confusion matrix", sizeof *c);
     m->data = c;
     m->free_data = free_confusion;
     int32_t *number = number_labels(&m->p, &c->labels);
-    if (!number) return as_fail_nomem(err, "a confusion matrix", (size_t)m->p.num_labels * sizeof *number);
+    if (!number)
+        return as_fail_nomem(err, "a confusion matrix", (size_t)m->p.num_labels * sizeof *number);
     c->target = m->label >= 0 && m->label < m->p.num_labels ? number[m->label] : -1;
     const as_status status = collect_cells(c, &m->p, number, err);
     as_free(number);
@@ -141,7 +158,8 @@ static sums sum_cells(const as_metric *m, const uint32_t *counts, void *scratch)
 static as_status fill_hits(as_metric *m, as_err *err) {
     AS_TRY(as_check_classes(m, true, err));
     AS_TRY(as_metric_use_items(m, true, err));
-    for (int64_t i = 0; i < m->p.n; i++) m->items[i] = m->p.gold[i] == m->p.pred[i];
+    for (int64_t i = 0; i < m->p.n; i++)
+        m->items[i] = m->p.gold[i] == m->p.pred[i];
     return AS_OK;
 }
 
@@ -152,7 +170,8 @@ as_status as_open_accuracy(as_metric *m, const as_metric_name *name, as_err *err
 }
 
 /* Labels without gold items have no recall and are left out, as sklearn does. */
-static as_metric_value balanced_accuracy(const as_metric *m, const uint32_t *counts, void *scratch) {
+static as_metric_value balanced_accuracy(const as_metric *m, const uint32_t *counts,
+                                         void *scratch) {
     const sums s = sum_cells(m, counts, scratch);
     double sum = 0, labels = 0;
     for (int k = 0; k < ((const confusion *)m->data)->labels; k++)
@@ -183,7 +202,9 @@ static as_metric_value prf(const as_metric *m, const uint32_t *counts, void *scr
     const sums s = sum_cells(m, counts, scratch);
     if (s.total <= 0) return as_undefined("no items");
     if (c->average == AS_AVERAGE_BINARY || c->average == AS_AVERAGE_CLASS)
-        return as_defined(c->target < 0 ? 0 : prf_of(c->kind, s.hit[c->target], s.gold[c->target], s.pred[c->target]));
+        return as_defined(c->target < 0 ? 0
+                                        : prf_of(c->kind, s.hit[c->target], s.gold[c->target],
+                                                 s.pred[c->target]));
     double sum = 0, weight = 0;
     for (int k = 0; k < c->labels; k++) {
         if (s.gold[k] + s.pred[k] <= 0) continue; /* neither gold nor predicted in this resample */
@@ -194,18 +215,28 @@ static as_metric_value prf(const as_metric *m, const uint32_t *counts, void *scr
     return as_defined(sum / weight);
 }
 
-static as_status open_prf(as_metric *m, const as_metric_name *name, enum prf_kind kind, as_err *err) {
+static as_status open_prf(as_metric *m, const as_metric_name *name, enum prf_kind kind,
+                          as_err *err) {
     as_average average;
     AS_TRY(as_metric_average(&average, m, name,
-                             AS_AVERAGE_BINARY | AS_AVERAGE_MICRO | AS_AVERAGE_MACRO | AS_AVERAGE_WEIGHTED | AS_AVERAGE_CLASS, err));
-    /* With one label an item, every wrong answer is one false positive and one false negative: micro is accuracy. */
+                             AS_AVERAGE_BINARY | AS_AVERAGE_MICRO | AS_AVERAGE_MACRO |
+                                 AS_AVERAGE_WEIGHTED | AS_AVERAGE_CLASS,
+                             err));
+    /* With one label an item, every wrong answer is one false positive and one false negative:
+     * micro is accuracy. */
     if (average == AS_AVERAGE_MICRO) return fill_hits(m, err);
     return open_confusion(m, prf, kind, average, err);
 }
 
-as_status as_open_precision(as_metric *m, const as_metric_name *name, as_err *err) { return open_prf(m, name, PRECISION, err); }
-as_status as_open_recall(as_metric *m, const as_metric_name *name, as_err *err) { return open_prf(m, name, RECALL, err); }
-as_status as_open_f1(as_metric *m, const as_metric_name *name, as_err *err) { return open_prf(m, name, F1, err); }
+as_status as_open_precision(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_prf(m, name, PRECISION, err);
+}
+as_status as_open_recall(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_prf(m, name, RECALL, err);
+}
+as_status as_open_f1(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_prf(m, name, F1, err);
+}
 
 /* ---- MCC ---- */
 
@@ -232,8 +263,8 @@ as_status as_open_mcc(as_metric *m, const as_metric_name *name, as_err *err) {
 
 /* ---- Cohen's kappa ---- */
 
-/* Turn s.hit into each label's rank among the labels present in this resample: linear and quadratic weights are
- * distances between those ranks, as sklearn's are. */
+/* Turn s.hit into each label's rank among the labels present in this resample: linear and quadratic
+ * weights are distances between those ranks, as sklearn's are. */
 static void rank_labels(const sums *s, int labels) {
     double rank = 0;
     for (int k = 0; k < labels; k++) {
@@ -246,7 +277,8 @@ static void rank_labels(const sums *s, int labels) {
 static double expected_distance(const sums *s, int labels, int kind) {
     double a = 0, b = 0, c = 0, d = 0;
     if (kind == PLAIN) {
-        for (int k = 0; k < labels; k++) a += s->gold[k] * s->pred[k];
+        for (int k = 0; k < labels; k++)
+            a += s->gold[k] * s->pred[k];
         return s->total * s->total - a;
     }
     if (kind == QUADRATIC) {
@@ -277,11 +309,14 @@ static as_metric_value kappa(const as_metric *m, const uint32_t *counts, void *s
     double observed = 0;
     for (int64_t i = 0; i < c->cells; i++) {
         const double step = fabs(s.hit[c->gold[i]] - s.hit[c->pred[i]]);
-        observed += counts[i] * (c->kind == PLAIN ? c->gold[i] != c->pred[i] : c->kind == LINEAR ? step : step * step);
+        observed += counts[i] * (c->kind == PLAIN    ? c->gold[i] != c->pred[i]
+                                 : c->kind == LINEAR ? step
+                                                     : step * step);
     }
     const double expected = expected_distance(&s, c->labels, c->kind);
     return expected > 0 ? as_defined(1 - s.total * observed / expected)
-                        : as_undefined("gold and predicted labels are all the same one: agreement by chance is certain");
+                        : as_undefined("gold and predicted labels are all the same one: agreement "
+                                       "by chance is certain");
 }
 
 as_status as_open_kappa(as_metric *m, const as_metric_name *name, as_err *err) {

@@ -1,5 +1,5 @@
-/* metric_multilabel.c: metrics of sets of labels. Only the labels in either set of an item are kept, so a resample costs
- * as much as there are labels set, not n x labels. */
+/* metric_multilabel.c: metrics of sets of labels. Only the labels in either set of an item are
+ * kept, so a resample costs as much as there are labels set, not n x labels. */
 #include "base/mem.h"
 #include "metric/family.h"
 
@@ -49,10 +49,12 @@ static as_metric_value prf(const as_metric *m, const uint32_t *weights, void *sc
             pred[k] += bits & 1 ? w : 0;
         }
     }
-    if (s->average == AS_AVERAGE_CLASS) return as_defined(prf_of(s->kind, hit[m->label], gold[m->label], pred[m->label]));
+    if (s->average == AS_AVERAGE_CLASS)
+        return as_defined(prf_of(s->kind, hit[m->label], gold[m->label], pred[m->label]));
     double sum = 0, weight = 0, hits = 0, golds = 0, preds = 0;
     for (int k = 0; k < labels; k++) {
-        const double value = prf_of(s->kind, hit[k], gold[k], pred[k]), w = s->average == AS_AVERAGE_WEIGHTED ? gold[k] : 1;
+        const double value = prf_of(s->kind, hit[k], gold[k], pred[k]),
+                     w = s->average == AS_AVERAGE_WEIGHTED ? gold[k] : 1;
         sum += w * value;
         weight += w;
         hits += hit[k];
@@ -60,16 +62,20 @@ static as_metric_value prf(const as_metric *m, const uint32_t *weights, void *sc
         preds += pred[k];
     }
     if (s->average == AS_AVERAGE_MICRO) return as_defined(prf_of(s->kind, hits, golds, preds));
-    return as_defined(weight > 0 ? sum / weight : 0); /* no gold label at all: every value is 0, so is any average */
+    return as_defined(weight > 0
+                          ? sum / weight
+                          : 0); /* no gold label at all: every value is 0, so is any average */
 }
 
 static as_status build_sets(sets *s, const as_metric *m, as_err *err) {
     int64_t entries = 0;
     for (int64_t i = 0; i < m->p.n; i++)
-        for (int k = 0; k < m->p.num_labels; k++) entries += bits_at(m, i, k) != 0;
+        for (int k = 0; k < m->p.num_labels; k++)
+            entries += bits_at(m, i, k) != 0;
     s->from = as_alloc((size_t)m->p.n + 1, sizeof *s->from);
     s->entry = as_alloc((size_t)entries, sizeof *s->entry);
-    if (!s->from || !s->entry) return as_fail_nomem(err, "sets of labels", (size_t)(entries + m->p.n) * sizeof *s->from);
+    if (!s->from || !s->entry)
+        return as_fail_nomem(err, "sets of labels", (size_t)(entries + m->p.n) * sizeof *s->from);
     int64_t at = 0;
     for (int64_t i = 0; i < m->p.n; i++) {
         s->from[i] = at;
@@ -100,14 +106,18 @@ static as_status fill_samples(as_metric *m, enum prf_kind kind, as_err *err) {
 
 static as_status need_labels(const as_metric *m, as_err *err) {
     if (m->p.num_labels > 0 && m->p.num_labels < 1 << 29) return AS_OK;
-    return as_fail(err, AS_USAGE, "metric \"%s\": there are %d labels", m->info->name, m->p.num_labels);
+    return as_fail(err, AS_USAGE, "metric \"%s\": there are %d labels", m->info->name,
+                   m->p.num_labels);
 }
 
-static as_status open_prf(as_metric *m, const as_metric_name *name, enum prf_kind kind, as_err *err) {
+static as_status open_prf(as_metric *m, const as_metric_name *name, enum prf_kind kind,
+                          as_err *err) {
     as_average average;
     AS_TRY(need_labels(m, err));
     AS_TRY(as_metric_average(&average, m, name,
-                             AS_AVERAGE_MICRO | AS_AVERAGE_MACRO | AS_AVERAGE_WEIGHTED | AS_AVERAGE_SAMPLES | AS_AVERAGE_CLASS, err));
+                             AS_AVERAGE_MICRO | AS_AVERAGE_MACRO | AS_AVERAGE_WEIGHTED |
+                                 AS_AVERAGE_SAMPLES | AS_AVERAGE_CLASS,
+                             err));
     AS_TRY(as_check_sets(m, true, err));
     if (average == AS_AVERAGE_SAMPLES) return fill_samples(m, kind, err);
     sets *s = as_calloc(1, sizeof *s);
@@ -121,12 +131,19 @@ static as_status open_prf(as_metric *m, const as_metric_name *name, enum prf_kin
     return build_sets(s, m, err);
 }
 
-as_status as_open_set_precision(as_metric *m, const as_metric_name *name, as_err *err) { return open_prf(m, name, PRECISION, err); }
-as_status as_open_set_recall(as_metric *m, const as_metric_name *name, as_err *err) { return open_prf(m, name, RECALL, err); }
-as_status as_open_set_f1(as_metric *m, const as_metric_name *name, as_err *err) { return open_prf(m, name, F1, err); }
+as_status as_open_set_precision(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_prf(m, name, PRECISION, err);
+}
+as_status as_open_set_recall(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_prf(m, name, RECALL, err);
+}
+as_status as_open_set_f1(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_prf(m, name, F1, err);
+}
 
 /* Wrong decisions per item; what both metrics below are made of. */
-static as_status open_wrongs(as_metric *m, const as_metric_name *name, bool proportion, as_err *err) {
+static as_status open_wrongs(as_metric *m, const as_metric_name *name, bool proportion,
+                             as_err *err) {
     AS_TRY(as_metric_no_args(m, name, err));
     AS_TRY(need_labels(m, err));
     AS_TRY(as_metric_sign(m, NULL, err));
@@ -142,12 +159,14 @@ static as_status open_wrongs(as_metric *m, const as_metric_name *name, bool prop
 
 as_status as_open_subset_accuracy(as_metric *m, const as_metric_name *name, as_err *err) {
     AS_TRY(open_wrongs(m, name, true, err));
-    for (int64_t i = 0; i < m->p.n; i++) m->items[i] = m->items[i] == 0;
+    for (int64_t i = 0; i < m->p.n; i++)
+        m->items[i] = m->items[i] == 0;
     return AS_OK;
 }
 
 as_status as_open_hamming_loss(as_metric *m, const as_metric_name *name, as_err *err) {
     AS_TRY(open_wrongs(m, name, false, err));
-    for (int64_t i = 0; i < m->p.n; i++) m->items[i] /= m->p.num_labels;
+    for (int64_t i = 0; i < m->p.n; i++)
+        m->items[i] /= m->p.num_labels;
     return AS_OK;
 }

@@ -4,31 +4,40 @@
 
 #include <string.h>
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
 
 static as_str trim(as_str s) {
-    while (s.n > 0 && is_blank(s.p[0])) s.p++, s.n--;
-    while (s.n > 0 && is_blank(s.p[s.n - 1])) s.n--;
+    while (s.n > 0 && is_blank(s.p[0]))
+        s.p++, s.n--;
+    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+        s.n--;
     return s;
 }
 
 static as_status syntax_error(as_err *err, as_str text, const char *what) {
-    (void)as_fail(err, AS_USAGE, "metric \"%.*s\": %s", (int)(text.n < 200 ? text.n : 200), text.p, what);
+    (void)as_fail(err, AS_USAGE, "metric \"%.*s\": %s", (int)(text.n < 200 ? text.n : 200), text.p,
+                  what);
     as_hint(err, "Write a metric as NAME, NAME:ARGUMENT or NAME(ARGUMENT,...), such as f1(macro).");
     return AS_USAGE;
 }
 
-/* End of a quoted string that starts at s[at]; the position after its closing quote, or s.n when there is none. */
+/* End of a quoted string that starts at s[at]; the position after its closing quote, or s.n when
+ * there is none. */
 static size_t skip_quoted(as_str s, size_t at, bool *closed) {
     *closed = false;
     for (at++; at < s.n; at++)
-        if (s.p[at] == '\\' && at + 1 < s.n) at++;
-        else if (s.p[at] == '"') return *closed = true, at + 1;
+        if (s.p[at] == '\\' && at + 1 < s.n)
+            at++;
+        else if (s.p[at] == '"')
+            return *closed = true, at + 1;
     return s.n;
 }
 
-/* Position of the first `stop` outside parentheses and quotes, or s.n; *balanced false when a bracket or quote is open. A
- * quote opens a string only where a value starts (after ':', ',' or '('), so that labels such as 5" need none. */
+/* Position of the first `stop` outside parentheses and quotes, or s.n; *balanced false when a
+ * bracket or quote is open. A quote opens a string only where a value starts (after ':', ',' or
+ * '('), so that labels such as 5" need none. */
 static size_t find_outside(as_str s, char stop, bool *balanced) {
     int depth = 0;
     bool closed = true;
@@ -94,7 +103,8 @@ as_status as_metric_name_parse(as_metric_name *out, const char *text, as_err *er
     memset(out, 0, sizeof *out);
     const as_str whole = trim(as_str_of(text));
     size_t n = 0;
-    while (n < whole.n && whole.p[n] != '(' && whole.p[n] != ':') n++;
+    while (n < whole.n && whole.p[n] != '(' && whole.p[n] != ':')
+        n++;
     const as_str base = trim((as_str){whole.p, n});
     if (base.n == 0) return syntax_error(err, whole, "the name is empty");
     as_status status = AS_OK;
@@ -123,7 +133,8 @@ void as_metric_name_free(as_metric_name *name) {
 
 void as_metric_put_label(as_buf *out, const char *label) {
     const size_t n = strlen(label);
-    const bool plain = n > 0 && !strpbrk(label, ",()\"") && !is_blank(label[0]) && !is_blank(label[n - 1]);
+    const bool plain =
+        n > 0 && !strpbrk(label, ",()\"") && !is_blank(label[0]) && !is_blank(label[n - 1]);
     if (plain) {
         as_buf_str(out, label);
         return;
@@ -158,9 +169,12 @@ as_status as_metric_list_split(const char *list, char ***names, size_t *count, a
         const size_t end = find_outside(rest, ',', &balanced);
         const as_str name = trim((as_str){rest.p, end});
         as_status status = AS_OK;
-        if (!balanced) status = syntax_error(err, name, "parentheses or quotes are not closed");
-        else if (name.n == 0) status = syntax_error(err, as_str_of(list), "a name in the list is empty");
-        else status = push_name(names, count, &cap, name, err);
+        if (!balanced)
+            status = syntax_error(err, name, "parentheses or quotes are not closed");
+        else if (name.n == 0)
+            status = syntax_error(err, as_str_of(list), "a name in the list is empty");
+        else
+            status = push_name(names, count, &cap, name, err);
         if (status != AS_OK) {
             as_metric_list_free(*names, *count);
             *names = NULL;
@@ -174,13 +188,15 @@ as_status as_metric_list_split(const char *list, char ***names, size_t *count, a
 }
 
 void as_metric_list_free(char **names, size_t count) {
-    for (size_t i = 0; i < count; i++) as_free(names[i]);
+    for (size_t i = 0; i < count; i++)
+        as_free(names[i]);
     as_free(names);
 }
 
 /* "f1(per-class)", "f1:per-class", "f1_per_class": the part before, else 0. */
 static size_t per_class_base(const char *name) {
-    static const char *const forms[] = {"(per-class)", ":per-class", "_per_class", "(per_class)", ":per_class"};
+    static const char *const forms[] = {"(per-class)", ":per-class", "_per_class", "(per_class)",
+                                        ":per_class"};
     const size_t n = strlen(name);
     for (size_t i = 0; i < AS_COUNT(forms); i++) {
         const size_t m = strlen(forms[i]);
@@ -189,8 +205,8 @@ static size_t per_class_base(const char *name) {
     return 0;
 }
 
-as_status as_metric_expand(const char *name, const char *const *label_names, int num_labels, char ***names, size_t *count,
-                           as_err *err) {
+as_status as_metric_expand(const char *name, const char *const *label_names, int num_labels,
+                           char ***names, size_t *count, as_err *err) {
     *names = NULL;
     *count = 0;
     size_t cap = 0;
@@ -200,10 +216,13 @@ as_status as_metric_expand(const char *name, const char *const *label_names, int
         as_buf b = {0};
         as_buf_add(&b, name, base);
         as_buf_str(&b, "(class:");
-        if (label_names) as_metric_put_label(&b, label_names[i]);
-        else as_buf_fmt(&b, "%d", i);
+        if (label_names)
+            as_metric_put_label(&b, label_names[i]);
+        else
+            as_buf_fmt(&b, "%d", i);
         as_buf_char(&b, ')');
-        status = b.failed ? as_fail_nomem(err, "a list of metrics", base) : push_name(names, count, &cap, as_buf_view(&b), err);
+        status = b.failed ? as_fail_nomem(err, "a list of metrics", base)
+                          : push_name(names, count, &cap, as_buf_view(&b), err);
         as_buf_free(&b);
     }
     if (status != AS_OK) {

@@ -1,34 +1,45 @@
-/* metric_rank.c: ROC AUC and average precision. Scores are sorted once; a resample is one walk down the order. */
+/* metric_rank.c: ROC AUC and average precision. Scores are sorted once; a resample is one walk down
+ * the order. */
 #include "base/mem.h"
 #include "metric/family.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Entries of one ranking, by falling score: item | POSITIVE if it is one | LAST of its tied group. */
+/* Entries of one ranking, by falling score: item | POSITIVE if it is one | LAST of its tied group.
+ */
 #define POSITIVE 0x40000000u
-#define LAST 0x80000000u
-#define ITEM 0x3fffffffu
-typedef struct ranking { uint32_t *entry; int64_t n; } ranking;
+#define LAST     0x80000000u
+#define ITEM     0x3fffffffu
+typedef struct ranking {
+    uint32_t *entry;
+    int64_t n;
+} ranking;
 
 typedef struct rankings {
     ranking *columns;
     int count;
     as_average average;
-    bool one_vs_one, absent_is_zero; /* absent_is_zero: an average precision without positives counts as 0 */
-    double (*of)(const ranking *r, const uint32_t *weights, double *positives); /* NaN when undefined */
+    bool one_vs_one,
+        absent_is_zero; /* absent_is_zero: an average precision without positives counts as 0 */
+    double (*of)(const ranking *r, const uint32_t *weights,
+                 double *positives); /* NaN when undefined */
 } rankings;
 
 static void free_rankings(void *data) {
     rankings *r = data;
-    for (int k = 0; r->columns && k < r->count; k++) as_free(r->columns[k].entry);
+    for (int k = 0; r->columns && k < r->count; k++)
+        as_free(r->columns[k].entry);
     as_free(r->columns);
     as_free(r);
 }
 
 /* ---- preparation ---- */
 
-typedef struct scored { double score; uint32_t entry; } scored;
+typedef struct scored {
+    double score;
+    uint32_t entry;
+} scored;
 
 static int by_falling_score(const void *a, const void *b) {
     const scored *x = a, *y = b;
@@ -37,7 +48,9 @@ static int by_falling_score(const void *a, const void *b) {
 }
 
 static bool is_positive(const as_predictions *p, int64_t i, int label) {
-    return p->kind == AS_PRED_CLASS ? p->gold[i] == label : p->gold_sets[(size_t)i * (size_t)p->num_labels + (size_t)label] != 0;
+    return p->kind == AS_PRED_CLASS
+               ? p->gold[i] == label
+               : p->gold_sets[(size_t)i * (size_t)p->num_labels + (size_t)label] != 0;
 }
 
 static void put_label(scored *out, const as_predictions *p, int label) {
@@ -47,8 +60,10 @@ static void put_label(scored *out, const as_predictions *p, int label) {
     }
 }
 
-/* Rank the items by the scores of labels first..last (all of them: micro, as one ranking of n x labels decisions). */
-static as_status rank_labels(ranking *r, const as_predictions *p, int first, int last, as_err *err) {
+/* Rank the items by the scores of labels first..last (all of them: micro, as one ranking of n x
+ * labels decisions). */
+static as_status rank_labels(ranking *r, const as_predictions *p, int first, int last,
+                             as_err *err) {
     uint64_t n;
     if (!as_mul_u64((uint64_t)p->n, (uint64_t)(last - first + 1), &n)) n = UINT64_MAX;
     scored *v = as_alloc(n, sizeof *v);
@@ -58,7 +73,8 @@ static as_status rank_labels(ranking *r, const as_predictions *p, int first, int
         return as_fail_nomem(err, "a ranking", n > SIZE_MAX / sizeof *v ? SIZE_MAX : n * sizeof *v);
     }
     r->n = (int64_t)n;
-    for (int k = first; k <= last; k++) put_label(v + (size_t)(k - first) * (size_t)p->n, p, k);
+    for (int k = first; k <= last; k++)
+        put_label(v + (size_t)(k - first) * (size_t)p->n, p, k);
     qsort(v, n, sizeof *v, by_falling_score);
     for (uint64_t i = 0; i < n; i++)
         r->entry[i] = v[i].entry | (i + 1 == n || v[i + 1].score != v[i].score ? LAST : 0);
@@ -73,8 +89,10 @@ static as_status build_rankings(rankings *r, as_metric *m, as_err *err) {
     if (!r->columns) return as_fail_nomem(err, "rankings", (size_t)labels * sizeof *r->columns);
     r->count = single || r->average == AS_AVERAGE_MICRO ? 1 : labels;
     if (single) return rank_labels(&r->columns[0], &m->p, m->label, m->label, err);
-    if (r->average == AS_AVERAGE_MICRO) return rank_labels(&r->columns[0], &m->p, 0, labels - 1, err);
-    for (int k = 0; k < labels; k++) AS_TRY(rank_labels(&r->columns[k], &m->p, k, k, err));
+    if (r->average == AS_AVERAGE_MICRO)
+        return rank_labels(&r->columns[0], &m->p, 0, labels - 1, err);
+    for (int k = 0; k < labels; k++)
+        AS_TRY(rank_labels(&r->columns[k], &m->p, k, k, err));
     return AS_OK;
 }
 
@@ -86,8 +104,10 @@ static double auc_of(const ranking *r, const uint32_t *weights, double *positive
     for (int64_t i = 0; i < r->n; i++) {
         const uint32_t e = r->entry[i];
         const double w = weights ? weights[e & ITEM] : 1;
-        if (e & POSITIVE) tied_pos += w;
-        else tied_neg += w;
+        if (e & POSITIVE)
+            tied_pos += w;
+        else
+            tied_neg += w;
         if (!(e & LAST)) continue;
         twice_wins += tied_neg * (2 * above + tied_pos);
         above += tied_pos;
@@ -95,7 +115,8 @@ static double auc_of(const ranking *r, const uint32_t *weights, double *positive
         tied_pos = tied_neg = 0;
     }
     *positives = above;
-    return above > 0 && negatives > 0 ? twice_wins / (2 * above * negatives) : as_undefined(NULL).value;
+    return above > 0 && negatives > 0 ? twice_wins / (2 * above * negatives)
+                                      : as_undefined(NULL).value;
 }
 
 /* Sum over thresholds of (recall step) x precision. 0 without positives, as sklearn. */
@@ -124,20 +145,28 @@ static as_metric_value average_columns(const as_metric *m, const uint32_t *weigh
     for (int k = 0; k < r->count; k++) {
         double positives;
         const double value = r->of(&r->columns[k], weights, &positives);
-        const bool one = r->count == 1 && r->average != AS_AVERAGE_MACRO && r->average != AS_AVERAGE_WEIGHTED;
+        const bool one =
+            r->count == 1 && r->average != AS_AVERAGE_MACRO && r->average != AS_AVERAGE_WEIGHTED;
         const double w = r->average == AS_AVERAGE_WEIGHTED ? positives : 1;
         if (w == 0) continue; /* a weighted average leaves absent labels out */
-        if (value != value) return as_undefined(one ? "only one class among the gold labels" : "for some label, all gold labels are on one side");
-        if (positives == 0 && !one && !r->absent_is_zero) return as_undefined("some label has no gold items");
+        if (value != value)
+            return as_undefined(one ? "only one class among the gold labels"
+                                    : "for some label, all gold labels are on one side");
+        if (positives == 0 && !one && !r->absent_is_zero)
+            return as_undefined("some label has no gold items");
         sum += w * value;
         weight += w;
     }
     if (weight > 0) return as_defined(sum / weight);
-    return m->p.num_labels > 0 && r->average == AS_AVERAGE_WEIGHTED && m->p.kind == AS_PRED_MULTILABEL ? as_defined(0) : as_undefined("no labels");
+    return m->p.num_labels > 0 && r->average == AS_AVERAGE_WEIGHTED &&
+                   m->p.kind == AS_PRED_MULTILABEL
+               ? as_defined(0)
+               : as_undefined("no labels");
 }
 
-/* Hand and Till (2001): for each ordered pair of labels (a, b), the AUC by a's score of a's items against b's. One walk down a's
- * ranking serves all b. scratch: count [labels], wins [labels x labels]. */
+/* Hand and Till (2001): for each ordered pair of labels (a, b), the AUC by a's score of a's items
+ * against b's. One walk down a's ranking serves all b. scratch: count [labels], wins [labels x
+ * labels]. */
 static as_metric_value average_pairs(const as_metric *m, const uint32_t *weights, void *scratch) {
     const rankings *r = m->data;
     const int labels = r->count;
@@ -168,19 +197,24 @@ static as_metric_value average_pairs(const as_metric *m, const uint32_t *weights
         for (int b = a + 1; b < labels; b++) {
             if (count[a] == 0 || count[b] == 0) continue;
             const double pairs = 2 * count[a] * count[b];
-            const double auc = (wins[(size_t)a * (size_t)labels + (size_t)b] + wins[(size_t)b * (size_t)labels + (size_t)a]) / pairs / 2;
+            const double auc = (wins[(size_t)a * (size_t)labels + (size_t)b] +
+                                wins[(size_t)b * (size_t)labels + (size_t)a]) /
+                               pairs / 2;
             const double w = r->average == AS_AVERAGE_WEIGHTED ? (count[a] + count[b]) / total : 1;
             sum += w * auc;
             weight += w;
         }
-    return weight > 0 ? as_defined(sum / weight) : as_undefined("only one class among the gold labels");
+    return weight > 0 ? as_defined(sum / weight)
+                      : as_undefined("only one class among the gold labels");
 }
 
 /* ---- opening ---- */
 
 static as_status open_rankings(as_metric *m, rankings setup, as_err *err) {
-    if (m->p.kind == AS_PRED_CLASS) AS_TRY(as_check_classes(m, false, err));
-    else AS_TRY(as_check_sets(m, false, err));
+    if (m->p.kind == AS_PRED_CLASS)
+        AS_TRY(as_check_classes(m, false, err));
+    else
+        AS_TRY(as_check_sets(m, false, err));
     AS_TRY(as_check_scores(m, false, err));
     rankings *r = as_alloc(1, sizeof *r);
     if (!r) return as_fail_nomem(err, "rankings", sizeof *r);
@@ -201,7 +235,8 @@ static as_status open_multiclass_auc(as_metric *m, const as_metric_name *name, a
         const char *key = name->args[i].key;
         const bool scheme = strcmp(key, "ovo") == 0 || strcmp(key, "ovr") == 0;
         const bool average = strcmp(key, "macro") == 0 || strcmp(key, "weighted") == 0;
-        if (name->args[i].value || (!scheme && !average) || (scheme && scheme_given) || (average && average_given))
+        if (name->args[i].value || (!scheme && !average) || (scheme && scheme_given) ||
+            (average && average_given))
             return as_metric_bad_arg(m, name, i, err);
         scheme_given |= scheme;
         average_given |= average;
@@ -209,17 +244,26 @@ static as_status open_multiclass_auc(as_metric *m, const as_metric_name *name, a
         if (strcmp(key, "weighted") == 0) setup.average = AS_AVERAGE_WEIGHTED;
     }
     const bool weighted = setup.average == AS_AVERAGE_WEIGHTED;
-    AS_TRY(as_metric_sign(m, setup.one_vs_one ? (weighted ? "ovo,weighted" : "ovo,macro") : weighted ? "ovr,weighted" : "ovr,macro", err));
+    AS_TRY(as_metric_sign(m,
+                          setup.one_vs_one ? (weighted ? "ovo,weighted" : "ovo,macro")
+                          : weighted       ? "ovr,weighted"
+                                           : "ovr,macro",
+                          err));
     return open_rankings(m, setup, err);
 }
 
 as_status as_open_roc_auc(as_metric *m, const as_metric_name *name, as_err *err) {
     const bool sets = m->p.kind == AS_PRED_MULTILABEL;
-    const char *first = name->count > 0 ? name->args[0].key : m->p.num_labels == 2 ? "binary" : "ovr";
-    if (!sets && strcmp(first, "binary") != 0 && strcmp(first, "class") != 0) return open_multiclass_auc(m, name, err);
+    const char *first = name->count > 0        ? name->args[0].key
+                        : m->p.num_labels == 2 ? "binary"
+                                               : "ovr";
+    if (!sets && strcmp(first, "binary") != 0 && strcmp(first, "class") != 0)
+        return open_multiclass_auc(m, name, err);
     rankings setup = {.of = auc_of};
-    const int of_sets = AS_AVERAGE_MICRO | AS_AVERAGE_MACRO | AS_AVERAGE_WEIGHTED | AS_AVERAGE_CLASS;
-    AS_TRY(as_metric_average(&setup.average, m, name, sets ? of_sets : AS_AVERAGE_BINARY | AS_AVERAGE_CLASS, err));
+    const int of_sets =
+        AS_AVERAGE_MICRO | AS_AVERAGE_MACRO | AS_AVERAGE_WEIGHTED | AS_AVERAGE_CLASS;
+    AS_TRY(as_metric_average(&setup.average, m, name,
+                             sets ? of_sets : AS_AVERAGE_BINARY | AS_AVERAGE_CLASS, err));
     return open_rankings(m, setup, err);
 }
 

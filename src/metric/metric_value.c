@@ -20,11 +20,16 @@ static as_status open_errors(as_metric *m, const as_metric_name *name, bool squa
     return AS_OK;
 }
 
-as_status as_open_mse(as_metric *m, const as_metric_name *name, as_err *err) { return open_errors(m, name, true, err); }
-as_status as_open_mae(as_metric *m, const as_metric_name *name, as_err *err) { return open_errors(m, name, false, err); }
+as_status as_open_mse(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_errors(m, name, true, err);
+}
+as_status as_open_mae(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_errors(m, name, false, err);
+}
 
-static as_status open_plain(as_metric *m, const as_metric_name *name,
-                            as_metric_value (*aggregate)(const as_metric *, const uint32_t *, void *), as_err *err) {
+static as_status
+open_plain(as_metric *m, const as_metric_name *name,
+           as_metric_value (*aggregate)(const as_metric *, const uint32_t *, void *), as_err *err) {
     AS_TRY(as_metric_no_args(m, name, err));
     AS_TRY(as_metric_sign(m, NULL, err));
     m->aggregate = aggregate;
@@ -42,11 +47,16 @@ static as_metric_value rmse(const as_metric *m, const uint32_t *weights, void *s
     return count > 0 ? as_defined(sqrt(sum / count)) : as_undefined("no items");
 }
 
-as_status as_open_rmse(as_metric *m, const as_metric_name *name, as_err *err) { return open_plain(m, name, rmse, err); }
+as_status as_open_rmse(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_plain(m, name, rmse, err);
+}
 
 /* ---- R2 and Pearson ---- */
 
-typedef struct moments { double count, mean; bool constant; } moments;
+typedef struct moments {
+    double count, mean;
+    bool constant;
+} moments;
 
 /* Constant means all equal: a rounded mean would leave a variance of 1e-33 that is none. */
 static moments moments_of(const double *v, const uint32_t *weights, int64_t n) {
@@ -64,14 +74,16 @@ static moments moments_of(const double *v, const uint32_t *weights, int64_t n) {
     return out;
 }
 
-/* sklearn's convention (force_finite): a constant gold gives 1 when all predictions are right, else 0. */
+/* sklearn's convention (force_finite): a constant gold gives 1 when all predictions are right, else
+ * 0. */
 static as_metric_value r2(const as_metric *m, const uint32_t *weights, void *scratch) {
     (void)scratch;
     const moments gold = moments_of(m->p.gold_value, weights, m->p.n);
     if (gold.count < 2) return as_undefined("fewer than two items");
     double error = 0, spread = 0;
     for (int64_t i = 0; i < m->p.n; i++) {
-        const double w = weights ? weights[i] : 1, d = m->p.gold_value[i] - m->p.pred_value[i], s = m->p.gold_value[i] - gold.mean;
+        const double w = weights ? weights[i] : 1, d = m->p.gold_value[i] - m->p.pred_value[i],
+                     s = m->p.gold_value[i] - gold.mean;
         error += w * d * d;
         spread += w * s * s;
     }
@@ -79,11 +91,16 @@ static as_metric_value r2(const as_metric *m, const uint32_t *weights, void *scr
     return as_defined(spread > 0 ? 1 - error / spread : 0);
 }
 
-as_status as_open_r2(as_metric *m, const as_metric_name *name, as_err *err) { return open_plain(m, name, r2, err); }
+as_status as_open_r2(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_plain(m, name, r2, err);
+}
 
 static as_metric_value correlation(double xy, double xx, double yy) {
     const double r = xy / (sqrt(xx) * sqrt(yy));
-    return r != r ? as_undefined("the spread is too small or too large for floating point") : as_defined(r > 1 ? 1 : r < -1 ? -1 : r);
+    return r != r ? as_undefined("the spread is too small or too large for floating point")
+                  : as_defined(r > 1    ? 1
+                               : r < -1 ? -1
+                                        : r);
 }
 
 static as_metric_value pearson(const as_metric *m, const uint32_t *weights, void *scratch) {
@@ -103,13 +120,17 @@ static as_metric_value pearson(const as_metric *m, const uint32_t *weights, void
     return correlation(xy, xx, yy);
 }
 
-as_status as_open_pearson(as_metric *m, const as_metric_name *name, as_err *err) { return open_plain(m, name, pearson, err); }
+as_status as_open_pearson(as_metric *m, const as_metric_name *name, as_err *err) {
+    return open_plain(m, name, pearson, err);
+}
 
 /* ---- Spearman ---- */
 
 /* Items by rising value; the top bit marks the last of a tied group. */
 #define LAST 0x80000000u
-typedef struct orders { uint32_t *gold, *pred; } orders;
+typedef struct orders {
+    uint32_t *gold, *pred;
+} orders;
 
 static void free_orders(void *data) {
     orders *o = data;
@@ -118,7 +139,10 @@ static void free_orders(void *data) {
     as_free(o);
 }
 
-typedef struct valued { double value; uint32_t item; } valued;
+typedef struct valued {
+    double value;
+    uint32_t item;
+} valued;
 
 static int by_rising_value(const void *a, const void *b) {
     const valued *x = a, *y = b;
@@ -134,22 +158,27 @@ static uint32_t *order_of(const double *v, int64_t n) {
         as_free(out);
         return NULL;
     }
-    for (int64_t i = 0; i < n; i++) sorted[i] = (valued){v[i], (uint32_t)i};
+    for (int64_t i = 0; i < n; i++)
+        sorted[i] = (valued){v[i], (uint32_t)i};
     qsort(sorted, (size_t)n, sizeof *sorted, by_rising_value);
-    for (int64_t i = 0; i < n; i++) out[i] = sorted[i].item | (i + 1 == n || sorted[i + 1].value != sorted[i].value ? LAST : 0);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = sorted[i].item | (i + 1 == n || sorted[i + 1].value != sorted[i].value ? LAST : 0);
     as_free(sorted);
     return out;
 }
 
-/* Walk an order; write each item's mean rank, less (count + 1) / 2, the mean of all ranks, into out. Returns the sum of
- * squares of those deviations. */
-static double deviations_of_rank(double *out, const uint32_t *order, const uint32_t *weights, int64_t n, double count) {
+/* Walk an order; write each item's mean rank, less (count + 1) / 2, the mean of all ranks, into
+ * out. Returns the sum of squares of those deviations. */
+static double deviations_of_rank(double *out, const uint32_t *order, const uint32_t *weights,
+                                 int64_t n, double count) {
     double before = 0, squares = 0;
     for (int64_t start = 0, end; start < n; start = end) {
         double tied = 0;
-        for (end = start; end == start || !(order[end - 1] & LAST); end++) tied += weights ? weights[order[end] & ~LAST] : 1;
+        for (end = start; end == start || !(order[end - 1] & LAST); end++)
+            tied += weights ? weights[order[end] & ~LAST] : 1;
         const double deviation = before + (tied + 1) / 2 - (count + 1) / 2;
-        for (int64_t i = start; i < end; i++) out[order[i] & ~LAST] = deviation;
+        for (int64_t i = start; i < end; i++)
+            out[order[i] & ~LAST] = deviation;
         squares += tied * deviation * deviation;
         before += tied;
     }
@@ -160,14 +189,17 @@ static as_metric_value spearman(const as_metric *m, const uint32_t *weights, voi
     const orders *o = m->data;
     const int64_t n = m->p.n;
     double count = 0, *x = scratch, *y = x + n;
-    for (int64_t i = 0; i < n; i++) count += weights ? weights[i] : 1;
+    for (int64_t i = 0; i < n; i++)
+        count += weights ? weights[i] : 1;
     if (count < 2) return as_undefined("fewer than two items");
-    const double xx = deviations_of_rank(x, o->gold, weights, n, count), yy = deviations_of_rank(y, o->pred, weights, n, count);
+    const double xx = deviations_of_rank(x, o->gold, weights, n, count),
+                 yy = deviations_of_rank(y, o->pred, weights, n, count);
     /* ranks are exact halves, so a constant side has squares of exactly 0 */
     if (xx == 0) return as_undefined("the gold values are all the same");
     if (yy == 0) return as_undefined("the predicted values are all the same");
     double xy = 0;
-    for (int64_t i = 0; i < n; i++) xy += (weights ? weights[i] : 1) * x[i] * y[i];
+    for (int64_t i = 0; i < n; i++)
+        xy += (weights ? weights[i] : 1) * x[i] * y[i];
     return correlation(xy, xx, yy);
 }
 

@@ -1,7 +1,9 @@
-/* bootstrap.c: percentile and BCa intervals from resamples of items, of whole clusters, or of cells.
+/* bootstrap.c: percentile and BCa intervals from resamples of items, of whole clusters, or of
+ * cells.
  *
- * Resample r is a pure function of (seed, r) and its replicate goes to theta[r], so threads only share the work. What
- * is resampled is called a unit: an item, or a cluster when there are clusters. */
+ * Resample r is a pure function of (seed, r) and its replicate goes to theta[r], so threads only
+ * share the work. What is resampled is called a unit: an item, or a cluster when there are
+ * clusters. */
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "stats/interval.h"
@@ -19,16 +21,16 @@ typedef struct plan {
     int64_t resamples;
     int threads;
     uint32_t units;
-    int32_t *unit_of;            /* [n] cluster index, or NULL when the items are the units */
+    int32_t *unit_of;             /* [n] cluster index, or NULL when the items are the units */
     double *unit_sum, *unit_size; /* means of clusters: [units] */
-    const double *mean_sum;      /* means: [units] sum of the unit's items, else NULL */
+    const double *mean_sum;       /* means: [units] sum of the unit's items, else NULL */
     bool by_cells;
-    unsigned char *work;         /* threads x stride: unit counts, item weights, the statistic's scratch */
+    unsigned char *work; /* threads x stride: unit counts, item weights, the statistic's scratch */
     size_t stride, weights_at, scratch_at;
-    double *theta;               /* [resamples] */
-    double *jack;                /* [jacks] */
-    int64_t *shuffled;           /* [units] when jackknife groups hold several units, else NULL */
-    const uint32_t *jack_times;  /* [jacks] or NULL */
+    double *theta;              /* [resamples] */
+    double *jack;               /* [jacks] */
+    int64_t *shuffled;          /* [units] when jackknife groups hold several units, else NULL */
+    const uint32_t *jack_times; /* [jacks] or NULL */
     int64_t jacks;
 } plan;
 
@@ -52,18 +54,21 @@ static double quantile_of_sorted(const double *v, int64_t n, double q) {
     return v[i] + (at - below) * (v[i + 1] - v[i]);
 }
 
-/* Share of replicates below the point, ties counted half. Replicates sum in another order than the point did, so a tie
- * is equality up to rounding. */
+/* Share of replicates below the point, ties counted half. Replicates sum in another order than the
+ * point did, so a tie is equality up to rounding. */
 static double share_below(const double *theta, int64_t n, double point) {
     const double slack = 1e-13 * fmax(fabs(point), 1e-300);
     int64_t twice = 0;
     for (int64_t i = 0; i < n; i++)
-        if (theta[i] < point - slack) twice += 2;
-        else if (theta[i] <= point + slack) twice += 1;
+        if (theta[i] < point - slack)
+            twice += 2;
+        else if (theta[i] <= point + slack)
+            twice += 1;
     return (double)twice / (2 * (double)n);
 }
 
-/* a = sum d^3 / (6 (sum d^2)^1.5), d = mean of the leave-one-out values - each. NaN when they are all the same. */
+/* a = sum d^3 / (6 (sum d^2)^1.5), d = mean of the leave-one-out values - each. NaN when they are
+ * all the same. */
 static double acceleration(const double *jack, const uint32_t *times, int64_t n) {
     double sum = 0, count = 0, squares = 0, cubes = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -94,9 +99,11 @@ static bool bca_levels(double *low, double *high, double z0, double a, double le
     return true;
 }
 
-as_interval as_interval_of_replicates(double *theta, int64_t count, double point, const double *jack, const uint32_t *jack_times,
-                                      int64_t jacks, double level, const char *method) {
-    as_interval out = {.low = NAN, .high = NAN, .level = level, .method = "bca", .resamples = count};
+as_interval as_interval_of_replicates(double *theta, int64_t count, double point,
+                                      const double *jack, const uint32_t *jack_times, int64_t jacks,
+                                      double level, const char *method) {
+    as_interval out = {
+        .low = NAN, .high = NAN, .level = level, .method = "bca", .resamples = count};
     int64_t n = 0;
     for (int64_t i = 0; i < count; i++)
         if (!isnan(theta[i])) theta[n++] = theta[i];
@@ -106,8 +113,10 @@ as_interval as_interval_of_replicates(double *theta, int64_t count, double point
     qsort(theta, (size_t)n, sizeof *theta, compare_double);
     double low = (1 - level) / 2, high = 1 - low;
     const bool percentile = strcmp(method, "percentile") == 0;
-    if (percentile) out.method = "percentile";
-    else if (!bca_levels(&low, &high, as_normal_quantile(share_below(theta, n, point)), acceleration(jack, jack_times, jacks), level))
+    if (percentile)
+        out.method = "percentile";
+    else if (!bca_levels(&low, &high, as_normal_quantile(share_below(theta, n, point)),
+                         acceleration(jack, jack_times, jacks), level))
         out.method = "percentile (bca degenerate)";
     out.low = quantile_of_sorted(theta, n, low);
     out.high = quantile_of_sorted(theta, n, high);
@@ -116,18 +125,23 @@ as_interval as_interval_of_replicates(double *theta, int64_t count, double point
 
 /* ---- replicates ---- */
 
-static uint32_t *counts_of(const plan *p, int thread) { return (uint32_t *)(void *)(p->work + (size_t)thread * p->stride); }
+static uint32_t *counts_of(const plan *p, int thread) {
+    return (uint32_t *)(void *)(p->work + (size_t)thread * p->stride);
+}
 static uint32_t *weights_of(const plan *p, int thread) {
     return (uint32_t *)(void *)(p->work + (size_t)thread * p->stride + p->weights_at);
 }
-static void *scratch_of(const plan *p, int thread) { return p->work + (size_t)thread * p->stride + p->scratch_at; }
+static void *scratch_of(const plan *p, int thread) {
+    return p->work + (size_t)thread * p->stride + p->scratch_at;
+}
 
 /* The statistic when each unit counts unit_counts[u] times. */
 static double value_of_counts(const plan *p, const uint32_t *unit_counts, int thread) {
     const as_statistic *s = p->s;
     if (!p->unit_of) return s->value(s->ctx, unit_counts, scratch_of(p, thread));
     uint32_t *weights = weights_of(p, thread);
-    for (int64_t i = 0; i < s->n; i++) weights[i] = unit_counts[p->unit_of[i]];
+    for (int64_t i = 0; i < s->n; i++)
+        weights[i] = unit_counts[p->unit_of[i]];
     return s->value(s->ctx, weights, scratch_of(p, thread));
 }
 
@@ -150,27 +164,32 @@ static double replicate(const plan *p, uint32_t resample, int thread) {
 static void draw_chunk(void *ctx, int64_t chunk, int thread) {
     const plan *p = ctx;
     const int64_t end = (chunk + 1) * CHUNK < p->resamples ? (chunk + 1) * CHUNK : p->resamples;
-    for (int64_t r = chunk * CHUNK; r < end; r++) p->theta[r] = replicate(p, (uint32_t)r, thread);
+    for (int64_t r = chunk * CHUNK; r < end; r++)
+        p->theta[r] = replicate(p, (uint32_t)r, thread);
 }
 
 /* ---- leave-one-out values ---- */
 
-/* Without one unit, or one of `jacks` groups of them. Groups are drawn at random: both neighbours and units a fixed step
- * apart may be alike in real files. */
+/* Without one unit, or one of `jacks` groups of them. Groups are drawn at random: both neighbours
+ * and units a fixed step apart may be alike in real files. */
 static void jackknife_group(void *ctx, int64_t group, int thread) {
     const plan *p = ctx;
     uint32_t *counts = counts_of(p, thread);
-    for (uint32_t u = 0; u < p->units; u++) counts[u] = 1;
-    if (!p->shuffled) counts[group] = 0;
+    for (uint32_t u = 0; u < p->units; u++)
+        counts[u] = 1;
+    if (!p->shuffled)
+        counts[group] = 0;
     else
-        for (int64_t u = group; u < p->units; u += p->jacks) counts[p->shuffled[u]] = 0;
+        for (int64_t u = group; u < p->units; u += p->jacks)
+            counts[p->shuffled[u]] = 0;
     p->jack[group] = value_of_counts(p, counts, thread);
 }
 
 static as_status shuffle_units(plan *p, as_err *err) {
     p->shuffled = as_alloc(p->units, sizeof *p->shuffled);
     if (!p->shuffled) return as_fail_nomem(err, "a jackknife", p->units * sizeof *p->shuffled);
-    for (uint32_t u = 0; u < p->units; u++) p->shuffled[u] = u;
+    for (uint32_t u = 0; u < p->units; u++)
+        p->shuffled[u] = u;
     as_rng r = as_rng_at(p->seed, AS_STREAM_PERMUTE, 0);
     as_rng_shuffle(&r, p->shuffled, p->units);
     return AS_OK;
@@ -201,13 +220,17 @@ static void jackknife_means(const plan *p) {
 
 static as_status run_jackknife(plan *p, as_err *err) {
     const int64_t units = p->units;
-    p->jacks = p->by_cells ? p->s->cells : p->mean_sum || units <= MOST_JACKKNIVES ? units : JACKKNIFE_GROUPS;
+    p->jacks = p->by_cells                               ? p->s->cells
+               : p->mean_sum || units <= MOST_JACKKNIVES ? units
+                                                         : JACKKNIFE_GROUPS;
     p->jack = as_alloc((size_t)p->jacks, sizeof *p->jack);
     if (!p->jack) return as_fail_nomem(err, "a jackknife", (size_t)p->jacks * sizeof *p->jack);
     if (p->by_cells) p->jack_times = p->s->cell_items;
     if (p->jacks < units && !p->by_cells) AS_TRY(shuffle_units(p, err));
-    if (p->mean_sum) jackknife_means(p);
-    else as_parallel_for(p->threads, p->jacks, p->by_cells ? jackknife_cell : jackknife_group, p);
+    if (p->mean_sum)
+        jackknife_means(p);
+    else
+        as_parallel_for(p->threads, p->jacks, p->by_cells ? jackknife_cell : jackknife_group, p);
     return AS_OK;
 }
 
@@ -228,7 +251,8 @@ static as_status index_clusters(plan *p, as_err *err) {
     for (int64_t i = 0; i < n; i++)
         if (i == 0 || ids[i] != ids[i - 1]) ids[distinct++] = ids[i];
     for (int64_t i = 0; i < n; i++) {
-        const int32_t *at = bsearch(&p->s->cluster[i], ids, (size_t)distinct, sizeof *ids, compare_int32);
+        const int32_t *at =
+            bsearch(&p->s->cluster[i], ids, (size_t)distinct, sizeof *ids, compare_int32);
         p->unit_of[i] = (int32_t)(at - ids);
     }
     as_free(ids);
@@ -241,7 +265,8 @@ static as_status sum_units(plan *p, as_err *err) {
     if (!p->unit_of) return p->mean_sum = p->s->mean_items, AS_OK;
     p->unit_sum = as_calloc(p->units, sizeof *p->unit_sum);
     p->unit_size = as_calloc(p->units, sizeof *p->unit_size);
-    if (!p->unit_sum || !p->unit_size) return as_fail_nomem(err, "cluster sums", (size_t)p->units * 2 * sizeof(double));
+    if (!p->unit_sum || !p->unit_size)
+        return as_fail_nomem(err, "cluster sums", (size_t)p->units * 2 * sizeof(double));
     for (int64_t i = 0; i < p->s->n; i++) {
         p->unit_sum[p->unit_of[i]] += p->s->mean_items[i];
         p->unit_size[p->unit_of[i]] += 1;
@@ -250,12 +275,16 @@ static as_status sum_units(plan *p, as_err *err) {
     return AS_OK;
 }
 
-static size_t round_to_line(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+static size_t round_to_line(size_t bytes) {
+    return (bytes + 63) & ~(size_t)63;
+}
 
 static as_status allocate_work(plan *p, as_err *err) {
     const size_t counts = p->by_cells ? (size_t)p->s->cells : p->units;
     p->weights_at = p->mean_sum ? 0 : round_to_line(counts * sizeof(uint32_t));
-    p->scratch_at = p->weights_at + (p->unit_of && !p->mean_sum ? round_to_line((size_t)p->s->n * sizeof(uint32_t)) : 0);
+    p->scratch_at =
+        p->weights_at +
+        (p->unit_of && !p->mean_sum ? round_to_line((size_t)p->s->n * sizeof(uint32_t)) : 0);
     p->stride = p->scratch_at + round_to_line(p->s->scratch_bytes) + 64;
     p->work = as_alloc_aligned((size_t)p->threads, p->stride);
     if (!p->work) return as_fail_nomem(err, "resamples", (size_t)p->threads * p->stride);
@@ -266,7 +295,9 @@ static as_status allocate_work(plan *p, as_err *err) {
 
 /* 10,000 resamples while that is a matter of seconds; never fewer than 1,000. */
 static int64_t default_resamples(const plan *p) {
-    const double visits = p->by_cells ? (double)p->s->cells : p->mean_sum ? p->units : (double)p->s->n;
+    const double visits = p->by_cells   ? (double)p->s->cells
+                          : p->mean_sum ? p->units
+                                        : (double)p->s->n;
     const double affordable = 1e9 / visits;
     return affordable > 10000 ? 10000 : affordable < 1000 ? 1000 : (int64_t)affordable;
 }
@@ -278,13 +309,15 @@ static as_status check_options(const as_bootstrap_opts *o, int64_t n, as_err *er
         return AS_USAGE;
     }
     if (o->resamples < 0 || o->resamples > 100000000)
-        return as_fail(err, AS_USAGE, "%lld resamples asked for; the limit is 100000000", (long long)o->resamples);
+        return as_fail(err, AS_USAGE, "%lld resamples asked for; the limit is 100000000",
+                       (long long)o->resamples);
     if (strcmp(o->method, "bca") != 0 && strcmp(o->method, "percentile") != 0) {
         (void)as_fail(err, AS_USAGE, "unknown interval method \"%s\"", o->method);
         as_hint(err, "A bootstrap interval is \"bca\" or \"percentile\".");
         return AS_USAGE;
     }
-    if (n >= UINT32_MAX) return as_fail(err, AS_USAGE, "%lld items are too many to resample", (long long)n);
+    if (n >= UINT32_MAX)
+        return as_fail(err, AS_USAGE, "%lld items are too many to resample", (long long)n);
     return AS_OK;
 }
 
@@ -294,26 +327,34 @@ static as_status prepare(plan *p, const as_bootstrap_opts *o, as_err *err) {
     p->units = (uint32_t)p->s->n;
     if (p->s->cluster) AS_TRY(index_clusters(p, err));
     if (p->s->mean_items) AS_TRY(sum_units(p, err));
-    /* A binomial draw costs some 20 draws of items: many small cells are dearer than the items themselves. */
-    p->by_cells = !p->mean_sum && !p->unit_of && p->s->cells > 0 && (p->s->cells <= p->s->n / 16 || !p->s->value);
+    /* A binomial draw costs some 20 draws of items: many small cells are dearer than the items
+     * themselves. */
+    p->by_cells = !p->mean_sum && !p->unit_of && p->s->cells > 0 &&
+                  (p->s->cells <= p->s->n / 16 || !p->s->value);
     p->resamples = o->resamples > 0 ? o->resamples : default_resamples(p);
     return allocate_work(p, err);
 }
 
-/* The statistic on all items, by the very path that resamples take, so that ties with it are ties. */
+/* The statistic on all items, by the very path that resamples take, so that ties with it are ties.
+ */
 static double point_value(const plan *p) {
     if (p->by_cells) return p->s->cell_value(p->s->ctx, p->s->cell_items, scratch_of(p, 0));
     if (!p->mean_sum) return p->s->value(p->s->ctx, NULL, scratch_of(p, 0));
     double sum = 0;
-    for (uint32_t u = 0; u < p->units; u++) sum += p->mean_sum[u];
+    for (uint32_t u = 0; u < p->units; u++)
+        sum += p->mean_sum[u];
     return sum / (double)p->s->n;
 }
 
-as_status as_interval_bootstrap(as_interval *out, const as_statistic *s, const as_bootstrap_opts *opts, as_err *err) {
+as_status as_interval_bootstrap(as_interval *out, const as_statistic *s,
+                                const as_bootstrap_opts *opts, as_err *err) {
     as_bootstrap_opts o = opts ? *opts : (as_bootstrap_opts){0};
     if (o.level == 0) o.level = 0.95;
     if (!o.method) o.method = "bca";
-    *out = (as_interval){.low = NAN, .high = NAN, .level = o.level, .method = strcmp(o.method, "percentile") == 0 ? "percentile" : "bca"};
+    *out = (as_interval){.low = NAN,
+                         .high = NAN,
+                         .level = o.level,
+                         .method = strcmp(o.method, "percentile") == 0 ? "percentile" : "bca"};
     AS_TRY(check_options(&o, s->n, err));
     if (s->n < 2) return out->why = s->n == 1 ? "one item has no spread" : "no items", AS_OK;
     plan p = {.s = s};
@@ -331,7 +372,8 @@ as_status as_interval_bootstrap(as_interval *out, const as_statistic *s, const a
     as_parallel_for(p.threads, (p.resamples + CHUNK - 1) / CHUNK, draw_chunk, &p);
     if (strcmp(o.method, "bca") == 0) status = run_jackknife(&p, err);
     if (status == AS_OK)
-        *out = as_interval_of_replicates(p.theta, p.resamples, point, p.jack, p.jack_times, p.jacks, o.level, o.method);
+        *out = as_interval_of_replicates(p.theta, p.resamples, point, p.jack, p.jack_times, p.jacks,
+                                         o.level, o.method);
 done:
     as_free(p.unit_of);
     as_free(p.unit_sum);

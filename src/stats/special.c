@@ -1,8 +1,8 @@
 /* special.c: the normal distribution and the incomplete beta function.
  *
- * The beta density is computed by Loader's saddle-point form ("Fast and accurate computation of binomial
- * probabilities", 2000): log-gamma differences would lose log10(n) digits, which Clopper-Pearson with a
- * million items cannot spare. */
+ * The beta density is computed by Loader's saddle-point form ("Fast and accurate computation of
+ * binomial probabilities", 2000): log-gamma differences would lose log10(n) digits, which
+ * Clopper-Pearson with a million items cannot spare. */
 #include "stats/interval.h"
 
 #include <float.h>
@@ -12,11 +12,16 @@
 static const double log_sqrt_2pi = 0.91893853320467274178;
 static const double sqrt_half = 0.70710678118654752440;
 
-double as_normal_cdf(double x) { return 0.5 * erfc(-x * sqrt_half); }
+double as_normal_cdf(double x) {
+    return 0.5 * erfc(-x * sqrt_half);
+}
 
-static double normal_pdf(double x) { return exp(-0.5 * x * x - log_sqrt_2pi); }
+static double normal_pdf(double x) {
+    return exp(-0.5 * x * x - log_sqrt_2pi);
+}
 
-/* Abramowitz and Stegun 26.2.23: |error| < 4.5e-4, enough for Newton's steps to finish. q <= 0.5. */
+/* Abramowitz and Stegun 26.2.23: |error| < 4.5e-4, enough for Newton's steps to finish. q <= 0.5.
+ */
 static double normal_quantile_start(double q) {
     const double t = sqrt(-2.0 * log(q));
     const double num = 2.515517 + t * (0.802853 + t * 0.010328);
@@ -46,7 +51,10 @@ double as_normal_quantile(double p) {
 static double stirling_error(double n) {
     if (n < 10.0) return log(tgamma(n + 1.0)) - (n + 0.5) * log(n) + n - log_sqrt_2pi;
     const double r = 1.0 / (n * n);
-    return (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188 - r * (691.0 / 360360)))))) / n;
+    return (1.0 / 12 -
+            r * (1.0 / 360 -
+                 r * (1.0 / 1260 - r * (1.0 / 1680 - r * (1.0 / 1188 - r * (691.0 / 360360)))))) /
+           n;
 }
 
 /* x log(x / m) + m - x without cancellation where x is near m. */
@@ -66,13 +74,14 @@ static double deviance(double x, double m) {
 /* Binomial "mass" at real k of n with p + q = 1; 0 < k < n. */
 static double binomial_mass(double k, double n, double p, double q) {
     const double rest = n - k;
-    const double log_mass = stirling_error(n) - stirling_error(k) - stirling_error(rest) - deviance(k, n * p) - deviance(rest, n * q);
+    const double log_mass = stirling_error(n) - stirling_error(k) - stirling_error(rest) -
+                            deviance(k, n * p) - deviance(rest, n * q);
     return exp(log_mass) * sqrt(n / k / rest) * exp(-log_sqrt_2pi);
 }
 
-/* x^a y^b / (B(a, b) I_x(a, b)): the continued fraction of DiDonato and Morris (TOMS 708, 1992), by Lentz's method. It takes x
- * and y = 1 - x apart, which the better known one (A&S 26.5.8) cannot, and that cancels where x is near 1. Converges fast for
- * x below (a + 1) / (a + b + 2). */
+/* x^a y^b / (B(a, b) I_x(a, b)): the continued fraction of DiDonato and Morris (TOMS 708, 1992), by
+ * Lentz's method. It takes x and y = 1 - x apart, which the better known one (A&S 26.5.8) cannot,
+ * and that cancels where x is near 1. Converges fast for x below (a + 1) / (a + b + 2). */
 static double beta_fraction(double x, double y, double a, double b) {
     const double tiny = 1e-300;
     double h = a * (a * y - b * x + 1.0) / (a + 1.0);
@@ -81,7 +90,8 @@ static double beta_fraction(double x, double y, double a, double b) {
     for (int64_t i = 1; i < 1000000; i++) {
         const double m = (double)i, odd = a + 2 * m - 1.0;
         const double above = (a + m - 1.0) / odd * ((a + b + m - 1.0) / odd) * m * (b - m) * x * x;
-        const double below = m + m * (b - m) * x / odd + (a + m) * (a * y - b * x + 1.0 + m * (1.0 + y)) / (a + 2 * m + 1.0);
+        const double below = m + m * (b - m) * x / odd +
+                             (a + m) * (a * y - b * x + 1.0 + m * (1.0 + y)) / (a + 2 * m + 1.0);
         d = below + above * d;
         c = below + above / c;
         d = 1.0 / (fabs(d) < tiny ? tiny : d);
@@ -112,8 +122,9 @@ double as_beta_cdf(double x, double a, double b) {
     return lower;
 }
 
-/* Newton's method for log(tail) as a function of log x, kept inside a bracket. Log x because a quantile of
- * 1e-9 must have as many digits as one of 0.5; the smaller tail because the other one has lost its digits. */
+/* Newton's method for log(tail) as a function of log x, kept inside a bracket. Log x because a
+ * quantile of 1e-9 must have as many digits as one of 0.5; the smaller tail because the other one
+ * has lost its digits. */
 double as_beta_quantile(double p, double a, double b) {
     if (!(a > 0.0 && b > 0.0 && p >= 0.0 && p <= 1.0)) return NAN;
     if (p == 0.0 || p == 1.0) return p;
@@ -127,10 +138,13 @@ double as_beta_quantile(double p, double a, double b) {
         beta_tails(x, y, a, b, &lower, &upper);
         const double tail = use_lower ? lower : upper;
         const bool too_far = use_lower ? lower > target : upper < target;
-        if (too_far) high = u;
-        else low = u;
+        if (too_far)
+            high = u;
+        else
+            low = u;
         /* x * density = a b / (a + b) * mass / y */
-        const double slope = a * b / (a + b) * binomial_mass(a, a + b, x, y) / y / tail * (use_lower ? 1.0 : -1.0);
+        const double slope =
+            a * b / (a + b) * binomial_mass(a, a + b, x, y) / y / tail * (use_lower ? 1.0 : -1.0);
         double next = u - log(tail / target) / slope;
         if (!(next > low && next < high)) next = 0.5 * (low + high);
         const double moved = fabs(next - u);

@@ -1,4 +1,5 @@
-/* test_metric.c: every metric against its reference (tests/golden/metric), and weights against replicated items. */
+/* test_metric.c: every metric against its reference (tests/golden/metric), and weights against
+ * replicated items. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +22,8 @@ static FILE *open_golden(void) {
 static as_metric *open_metric(const char *where, const char *name, const as_predictions *p) {
     as_metric *m;
     as_err err = {0};
-    if (as_metric_open(&m, name, p, &err) != AS_OK) fail_msg("%s, %s: %s (%s)", where, name, err.msg, err.hint);
+    if (as_metric_open(&m, name, p, &err) != AS_OK)
+        fail_msg("%s, %s: %s (%s)", where, name, err.msg, err.hint);
     return m;
 }
 
@@ -32,10 +34,13 @@ static as_metric_value value_with(const as_metric *m, const uint32_t *weights) {
     return v;
 }
 
-static void agree(const char *where, const char *what, as_metric_value got, double want, double tolerance) {
-    if (isnan(got.value) != (got.why != NULL)) fail_msg("%s, %s: value %g, why %s", where, what, got.value, got.why ? got.why : "NULL");
+static void agree(const char *where, const char *what, as_metric_value got, double want,
+                  double tolerance) {
+    if (isnan(got.value) != (got.why != NULL))
+        fail_msg("%s, %s: value %g, why %s", where, what, got.value, got.why ? got.why : "NULL");
     if (isnan(want) && isnan(got.value)) return;
-    if (!(fabs(got.value - want) <= tolerance)) fail_msg("%s, %s: got %.17g, want %.17g", where, what, got.value, want);
+    if (!(fabs(got.value - want) <= tolerance))
+        fail_msg("%s, %s: got %.17g, want %.17g", where, what, got.value, want);
 }
 
 static void test_metric_values_equal_their_references(void **state) {
@@ -48,7 +53,8 @@ static void test_metric_values_equal_their_references(void **state) {
             as_metric *m = open_metric(c.name, c.want[i].signature, &c.p);
             assert_string_equal(as_metric_signature(m), c.want[i].signature);
             /* large_offset has squares near 1e12: relative there */
-            agree(c.name, c.want[i].signature, value_with(m, NULL), c.want[i].value, 1e-9 * fmax(1, fabs(c.want[i].value)));
+            agree(c.name, c.want[i].signature, value_with(m, NULL), c.want[i].value,
+                  1e-9 * fmax(1, fabs(c.want[i].value)));
             as_metric_free(m);
         }
     fclose(f);
@@ -69,7 +75,9 @@ static void test_metric_items_average_to_the_value(void **state) {
                 sum += items[k];
                 if (as_metric_is_proportion(m)) assert_true(items[k] == 0 || items[k] == 1);
             }
-            if (items) agree(c.name, c.want[i].signature, value_with(m, NULL), sum / (double)c.p.n, 1e-12 * fmax(1, fabs(sum)));
+            if (items)
+                agree(c.name, c.want[i].signature, value_with(m, NULL), sum / (double)c.p.n,
+                      1e-12 * fmax(1, fabs(sum)));
             seen += items != NULL;
             proportions += as_metric_is_proportion(m);
             as_metric_free(m);
@@ -83,13 +91,16 @@ static void golden_replicate(golden_case *out, const golden_case *in, const uint
     const int labels = in->p.num_labels;
     int64_t n = 0;
     *out = *in;
-    for (int64_t i = 0; i < in->p.n; i++) n += weights[i];
-#define COPY(field, width, type)                                                                                              \
-    if (in->field) {                                                                                                          \
-        out->field = malloc((size_t)n * (size_t)(width) * sizeof(type) + 1);                                                  \
-        for (int64_t i = 0, to = 0; i < in->p.n; i++)                                                                         \
-            for (uint32_t w = 0; w < weights[i]; w++, to++) memcpy(out->field + to * (width), in->field + i * (width), (size_t)(width) * sizeof(type)); \
-        out->p.field = out->field;                                                                                            \
+    for (int64_t i = 0; i < in->p.n; i++)
+        n += weights[i];
+#define COPY(field, width, type)                                                                   \
+    if (in->field) {                                                                               \
+        out->field = malloc((size_t)n * (size_t)(width) * sizeof(type) + 1);                       \
+        for (int64_t i = 0, to = 0; i < in->p.n; i++)                                              \
+            for (uint32_t w = 0; w < weights[i]; w++, to++)                                        \
+                memcpy(out->field + to * (width), in->field + i * (width),                         \
+                       (size_t)(width) * sizeof(type));                                            \
+        out->p.field = out->field;                                                                 \
     }
     COPY(gold, 1, int32_t)
     COPY(pred, 1, int32_t)
@@ -132,7 +143,8 @@ static void test_metric_aggregate_equals_replicated_items(void **state) {
     uint32_t trial = 0;
     for (; golden_next(f, &c); golden_free(&c))
         for (int i = 0; i < c.expected; i++)
-            for (int t = 0; t < 5; t++) check_weights(&c, c.want[i].signature, trial++);
+            for (int t = 0; t < 5; t++)
+                check_weights(&c, c.want[i].signature, trial++);
     fclose(f);
     assert_true(trial > 5000);
 }
@@ -142,7 +154,12 @@ static void test_metric_ece_matches_the_documented_example(void **state) {
     (void)state;
     const double probs[12] = {.25, .20, .55, .55, .05, .40, .10, .30, .60, .90, .05, .05};
     const int32_t gold[4] = {0, 1, 2, 0};
-    const as_predictions p = {.kind = AS_PRED_CLASS, .n = 4, .num_labels = 3, .gold = gold, .probs = probs, .positive = -1};
+    const as_predictions p = {.kind = AS_PRED_CLASS,
+                              .n = 4,
+                              .num_labels = 3,
+                              .gold = gold,
+                              .probs = probs,
+                              .positive = -1};
     as_metric *m = open_metric("documented", "ece(bins:3)", &p);
     agree("documented", "ece", value_with(m, NULL), 0.2, 1e-12);
     assert_false(as_metric_higher_is_better(m));
@@ -152,7 +169,8 @@ static void test_metric_ece_matches_the_documented_example(void **state) {
 static void test_metric_confusion_counts_gold_by_predicted(void **state) {
     (void)state;
     const int32_t gold[5] = {0, 0, 1, 2, 2}, pred[5] = {0, 1, 1, 0, 0};
-    const as_predictions p = {.kind = AS_PRED_CLASS, .n = 5, .num_labels = 3, .gold = gold, .pred = pred};
+    const as_predictions p = {
+        .kind = AS_PRED_CLASS, .n = 5, .num_labels = 3, .gold = gold, .pred = pred};
     int64_t got[9];
     as_confusion(got, &p);
     const int64_t want[9] = {1, 1, 0, 0, 1, 0, 2, 0, 0};
@@ -164,9 +182,12 @@ static void test_metric_of_many_labels_is_linear(void **state) {
     (void)state;
     enum { N = 50000 };
     static int32_t gold[N], pred[N];
-    for (int i = 0; i < N; i++) gold[i] = i * 7 % N, pred[i] = i % 3 ? gold[i] : i;
-    const as_predictions p = {.kind = AS_PRED_CLASS, .n = N, .num_labels = N, .gold = gold, .pred = pred, .positive = -1};
-    static const char *const names[] = {"f1(macro)", "mcc", "kappa(linear)", "kappa(quadratic)", "balanced_accuracy"};
+    for (int i = 0; i < N; i++)
+        gold[i] = i * 7 % N, pred[i] = i % 3 ? gold[i] : i;
+    const as_predictions p = {
+        .kind = AS_PRED_CLASS, .n = N, .num_labels = N, .gold = gold, .pred = pred, .positive = -1};
+    static const char *const names[] = {"f1(macro)", "mcc", "kappa(linear)", "kappa(quadratic)",
+                                        "balanced_accuracy"};
     for (size_t i = 0; i < AS_COUNT(names); i++) {
         as_metric *m = open_metric("many", names[i], &p);
         assert_true(as_metric_scratch(m) < 100 * N);

@@ -18,7 +18,8 @@ static void near(const char *what, double got, double want, double tolerance) {
 }
 
 static as_interval run(const as_statistic *s, int64_t resamples, int threads, const char *method) {
-    const as_bootstrap_opts o = {.resamples = resamples, .seed = 11, .threads = threads, .method = method};
+    const as_bootstrap_opts o = {
+        .resamples = resamples, .seed = 11, .threads = threads, .method = method};
     as_interval out;
     as_err err = {0};
     if (as_interval_bootstrap(&out, s, &o, &err) != AS_OK) fail_msg("%s", err.msg);
@@ -42,7 +43,8 @@ static void test_stats_resamples_draw_n_units_uniformly(void **state) {
         }
         assert_int_equal(sum, N);
     }
-    for (int i = 0; i < N; i++) near("mean count", total[i] / R, 1, 5 * sqrt(1.0 / R));
+    for (int i = 0; i < N; i++)
+        near("mean count", total[i] / R, 1, 5 * sqrt(1.0 / R));
     near("second moment", squares / R / N, 2 - 1.0 / N, 0.02); /* variance 1 - 1/n */
 }
 
@@ -53,7 +55,8 @@ static void test_stats_resample_sums_are_sums_of_the_same_draws(void **state) {
         uint32_t counts[5];
         double a, b, want_a = 0, want_b = 0;
         as_resample_counts(counts, 5, 9, r);
-        for (int i = 0; i < 5; i++) want_a += counts[i] * x[i], want_b += counts[i] * y[i];
+        for (int i = 0; i < 5; i++)
+            want_a += counts[i] * x[i], want_b += counts[i] * y[i];
         as_resample_sums(&a, &b, x, y, 5, 9, r);
         assert_true(a == want_a && b == want_b);
         as_resample_sums(&a, &b, x, NULL, 5, 9, r);
@@ -61,7 +64,8 @@ static void test_stats_resample_sums_are_sums_of_the_same_draws(void **state) {
     }
 }
 
-/* Chi-square of 200,000 draws against the exact mass function; the bound is the 1 - 1e-6 quantile (Wilson-Hilferty). */
+/* Chi-square of 200,000 draws against the exact mass function; the bound is the 1 - 1e-6 quantile
+ * (Wilson-Hilferty). */
 static void check_binomial(uint32_t n, double p) {
     enum { R = 200000, MOST = 4096 };
     static double seen[MOST];
@@ -74,7 +78,8 @@ static void check_binomial(uint32_t n, double p) {
     }
     double chi2 = 0, cells = 0, rest_seen = 0, rest_want = 0;
     for (uint32_t k = 0; k <= n; k++) {
-        const double want = R * exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * log(p) + (n - k) * log1p(-p));
+        const double want = R * exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) +
+                                    k * log(p) + (n - k) * log1p(-p));
         rest_seen += seen[k];
         rest_want += want;
         if (rest_want < 10) continue; /* pool thin tails with the next value */
@@ -82,16 +87,18 @@ static void check_binomial(uint32_t n, double p) {
         cells += 1;
         rest_seen = rest_want = 0;
     }
-    const double df = cells - 1, spread = 2 / (9 * df), bound = df * pow(1 - spread + 4.75 * sqrt(spread), 3);
-    if (chi2 > bound + 5) fail_msg("binomial(%u, %g): chi2 %.1f with %g degrees, bound %.1f", n, p, chi2, df, bound);
+    const double df = cells - 1, spread = 2 / (9 * df),
+                 bound = df * pow(1 - spread + 4.75 * sqrt(spread), 3);
+    if (chi2 > bound + 5)
+        fail_msg("binomial(%u, %g): chi2 %.1f with %g degrees, bound %.1f", n, p, chi2, df, bound);
 }
 
 static void test_stats_binomial_draws_follow_the_mass_function(void **state) {
     (void)state;
     check_binomial(1, 0.3);
     check_binomial(7, 0.9);
-    check_binomial(60, 0.1);    /* inversion */
-    check_binomial(25, 0.45);   /* rejection, just above its limit */
+    check_binomial(60, 0.1);  /* inversion */
+    check_binomial(25, 0.45); /* rejection, just above its limit */
     check_binomial(300, 0.5);
     check_binomial(3000, 0.02);
     check_binomial(4000, 0.97);
@@ -118,7 +125,8 @@ static void test_stats_cell_resamples_have_multinomial_moments(void **state) {
         assert_int_equal(n, 1000);
     }
     for (int i = 0; i < 5; i++) {
-        const double mean = sum[i] / R, variance = squares[i] / R - mean * mean, want = items[i] * (1 - items[i] / 1000.0);
+        const double mean = sum[i] / R, variance = squares[i] / R - mean * mean,
+                     want = items[i] * (1 - items[i] / 1000.0);
         near("mean", mean, items[i], 5 * sqrt(want / R));
         near("variance", variance, want, 0.06 * want);
     }
@@ -128,14 +136,18 @@ static void test_stats_cell_resamples_have_multinomial_moments(void **state) {
 /* ---- intervals ---- */
 
 enum { SCHOOLS = 15 };
-static const double lsat[SCHOOLS] = {576, 635, 558, 578, 666, 580, 555, 661, 651, 605, 653, 575, 545, 572, 594};
-static const double gpa[SCHOOLS] = {3.39, 3.30, 2.81, 3.03, 3.44, 3.07, 3.00, 3.43, 3.36, 3.13, 3.12, 2.74, 2.76, 2.88, 2.96};
+static const double lsat[SCHOOLS] = {576, 635, 558, 578, 666, 580, 555, 661,
+                                     651, 605, 653, 575, 545, 572, 594};
+static const double gpa[SCHOOLS] = {3.39, 3.30, 2.81, 3.03, 3.44, 3.07, 3.00, 3.43,
+                                    3.36, 3.13, 3.12, 2.74, 2.76, 2.88, 2.96};
 
 static double correlation(const void *ctx, const uint32_t *weights, void *scratch) {
     (void)ctx;
     (void)scratch;
     double n = 0, x = 0, y = 0, xx = 0, xy = 0, yy = 0;
-    for (int i = 0; i < SCHOOLS; i++) n += weights ? weights[i] : 1, x += (weights ? weights[i] : 1) * lsat[i], y += (weights ? weights[i] : 1) * gpa[i];
+    for (int i = 0; i < SCHOOLS; i++)
+        n += weights ? weights[i] : 1, x += (weights ? weights[i] : 1) * lsat[i],
+            y += (weights ? weights[i] : 1) * gpa[i];
     for (int i = 0; i < SCHOOLS; i++) {
         const double w = weights ? weights[i] : 1, dx = lsat[i] - x / n, dy = gpa[i] - y / n;
         xx += w * dx * dx, xy += w * dx * dy, yy += w * dy * dy;
@@ -143,7 +155,8 @@ static double correlation(const void *ctx, const uint32_t *weights, void *scratc
     return xy / sqrt(xx * yy);
 }
 
-/* Efron and Tibshirani 1993: BCa 90 % .43-.92, 95 % .33-.94 of the law school correlation. Monte Carlo error below .01. */
+/* Efron and Tibshirani 1993: BCa 90 % .43-.92, 95 % .33-.94 of the law school correlation. Monte
+ * Carlo error below .01. */
 static void test_stats_bca_gives_efrons_law_school_interval(void **state) {
     (void)state;
     const as_statistic s = {.value = correlation, .n = SCHOOLS};
@@ -159,7 +172,11 @@ static void test_stats_bca_gives_efrons_law_school_interval(void **state) {
 }
 
 enum { ITEMS = 240, CELLS = 4 };
-typedef struct sample { double x[ITEMS]; int32_t cell[ITEMS], cluster[ITEMS]; uint32_t cell_items[CELLS]; } sample;
+typedef struct sample {
+    double x[ITEMS];
+    int32_t cell[ITEMS], cluster[ITEMS];
+    uint32_t cell_items[CELLS];
+} sample;
 
 static sample make_sample(void) {
     sample s = {0};
@@ -177,7 +194,8 @@ static double mean_of(const void *ctx, const uint32_t *weights, void *scratch) {
     const sample *s = ctx;
     double sum = 0, n = 0;
     *(char *)scratch = 1; /* scratch must be there */
-    for (int i = 0; i < ITEMS; i++) sum += (weights ? weights[i] : 1) * s->x[i], n += weights ? weights[i] : 1;
+    for (int i = 0; i < ITEMS; i++)
+        sum += (weights ? weights[i] : 1) * s->x[i], n += weights ? weights[i] : 1;
     return sum / n;
 }
 
@@ -185,7 +203,8 @@ static double mean_of_cells(const void *ctx, const uint32_t *counts, void *scrat
     (void)ctx;
     (void)scratch;
     double sum = 0, n = 0;
-    for (int c = 0; c < CELLS; c++) sum += (double)c * c * counts[c], n += counts[c];
+    for (int c = 0; c < CELLS; c++)
+        sum += (double)c * c * counts[c], n += counts[c];
     return sum / n;
 }
 
@@ -205,8 +224,15 @@ static void test_stats_fast_paths_agree_with_the_general_one(void **state) {
     const as_interval clustered = run(&s, 4000, 1, NULL);
     s.mean_items = NULL;
     same("means of clusters too", run(&s, 4000, 1, NULL), clustered, 1e-12);
-    s = (as_statistic){.value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS, .cells = CELLS, .cell_items = data.cell_items, .cell_value = mean_of_cells};
-    /* other draws, same distribution: standard error about 0.22, its Monte Carlo error in the tails some 0.01 */
+    s = (as_statistic){.value = mean_of,
+                       .ctx = &data,
+                       .scratch_bytes = 1,
+                       .n = ITEMS,
+                       .cells = CELLS,
+                       .cell_items = data.cell_items,
+                       .cell_value = mean_of_cells};
+    /* other draws, same distribution: standard error about 0.22, its Monte Carlo error in the tails
+     * some 0.01 */
     same("cells", run(&s, 100000, 1, NULL), general, 0.04);
 }
 
@@ -217,12 +243,19 @@ static void test_stats_interval_does_not_depend_on_threads(void **state) {
         {.value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS},
         {.value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS, .cluster = data.cluster},
         {.value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS, .mean_items = data.x},
-        {.value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS, .cells = CELLS, .cell_items = data.cell_items, .cell_value = mean_of_cells},
+        {.value = mean_of,
+         .ctx = &data,
+         .scratch_bytes = 1,
+         .n = ITEMS,
+         .cells = CELLS,
+         .cell_items = data.cell_items,
+         .cell_value = mean_of_cells},
     };
     for (size_t i = 0; i < AS_COUNT(paths); i++) {
         const as_interval one = run(&paths[i], 999, 1, NULL);
         assert_null(one.why);
-        for (int threads = 2; threads <= 5; threads++) same("threads", run(&paths[i], 999, threads, NULL), one, 0);
+        for (int threads = 2; threads <= 5; threads++)
+            same("threads", run(&paths[i], 999, threads, NULL), one, 0);
     }
 }
 
@@ -234,13 +267,15 @@ static void test_stats_clusters_widen_the_interval(void **state) {
     as_rng r = as_rng_at(5, AS_STREAM_SAMPLE, 1);
     for (int c = 0; c < 10; c++) {
         const double v = as_rng_normal(&r);
-        for (int i = 0; i < 5; i++) x[c * 5 + i] = v, cluster[c * 5 + i] = c;
+        for (int i = 0; i < 5; i++)
+            x[c * 5 + i] = v, cluster[c * 5 + i] = c;
     }
     as_statistic s = {.n = 50, .mean_items = x};
     const as_interval naive = run(&s, 40000, 2, "percentile");
     s.cluster = cluster;
     const as_interval clustered = run(&s, 40000, 2, "percentile");
-    near("design effect", (clustered.high - clustered.low) / (naive.high - naive.low), sqrt(5), 0.1);
+    near("design effect", (clustered.high - clustered.low) / (naive.high - naive.low), sqrt(5),
+         0.1);
 }
 
 static double constant(const void *ctx, const uint32_t *weights, void *scratch) {
@@ -272,8 +307,10 @@ static void test_stats_degenerate_data_falls_back_or_says_why(void **state) {
     s.value = sometimes;
     got = run(&s, 1000, 1, NULL);
     assert_null(got.why);
-    assert_true(got.undefined > 200 && got.undefined < 450 && got.resamples == 1000); /* (3/4)^4 = .32 */
-    assert_string_equal(got.method, "percentile (bca degenerate)");                    /* without item 0 there is no value */
+    assert_true(got.undefined > 200 && got.undefined < 450 &&
+                got.resamples == 1000); /* (3/4)^4 = .32 */
+    assert_string_equal(got.method,
+                        "percentile (bca degenerate)"); /* without item 0 there is no value */
     s.value = undefined;
     got = run(&s, 100, 1, NULL);
     assert_true(isnan(got.low) && isnan(got.high));
@@ -289,12 +326,15 @@ static void test_stats_degenerate_data_falls_back_or_says_why(void **state) {
     assert_string_equal(run(&s, 100, 1, NULL).why, "no items");
 }
 
-enum { MANY = 12001 }; /* above the limit of one leave-out per item, and no multiple of the groups */
+enum {
+    MANY = 12001
+}; /* above the limit of one leave-out per item, and no multiple of the groups */
 static double mean_of_many(const void *ctx, const uint32_t *weights, void *scratch) {
     (void)scratch;
     const double *x = ctx;
     double sum = 0, n = 0;
-    for (int i = 0; i < MANY; i++) sum += (weights ? weights[i] : 1) * x[i], n += weights ? weights[i] : 1;
+    for (int i = 0; i < MANY; i++)
+        sum += (weights ? weights[i] : 1) * x[i], n += weights ? weights[i] : 1;
     return sum / n;
 }
 
@@ -302,7 +342,8 @@ static void test_stats_grouped_jackknife_agrees_with_the_full_one(void **state) 
     (void)state;
     static double x[MANY];
     as_rng r = as_rng_at(8, AS_STREAM_SAMPLE, 2);
-    for (int i = 0; i < MANY; i++) x[i] = i % 400 == 0 ? 40 : as_rng_double(&r); /* strongly skewed: acceleration matters */
+    for (int i = 0; i < MANY; i++)
+        x[i] = i % 400 == 0 ? 40 : as_rng_double(&r); /* strongly skewed: acceleration matters */
     as_statistic s = {.value = mean_of_many, .ctx = x, .n = MANY};
     const as_interval grouped = run(&s, 1000, 2, NULL), percentile = run(&s, 1000, 2, "percentile");
     s.mean_items = x;
@@ -315,7 +356,8 @@ static void test_stats_grouped_jackknife_agrees_with_the_full_one(void **state) 
 static void test_stats_bad_bootstrap_options_are_usage_errors(void **state) {
     (void)state;
     const as_statistic s = {.value = constant, .n = 4};
-    const as_bootstrap_opts bad[] = {{.level = 1.5}, {.level = -0.1}, {.level = NAN}, {.resamples = -1}, {.method = "basic"}};
+    const as_bootstrap_opts bad[] = {
+        {.level = 1.5}, {.level = -0.1}, {.level = NAN}, {.resamples = -1}, {.method = "basic"}};
     for (size_t i = 0; i < AS_COUNT(bad); i++) {
         as_interval out;
         as_err err = {0};
@@ -327,7 +369,8 @@ static void test_stats_bad_bootstrap_options_are_usage_errors(void **state) {
 static void test_stats_bootstrap_survives_every_failed_allocation(void **state) {
     (void)state;
     const sample data = make_sample();
-    as_statistic s = {.value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS, .cluster = data.cluster};
+    as_statistic s = {
+        .value = mean_of, .ctx = &data, .scratch_bytes = 1, .n = ITEMS, .cluster = data.cluster};
     for (int path = 0; path < 2; path++) {
         s.mean_items = path ? data.x : NULL;
         const int64_t before = as_mem_live_blocks();
