@@ -326,6 +326,29 @@ static void test_store_commits_by_itself_after_100_ms_of_adds(void **state) {
     assert_int_equal(ask("SELECT count(*) FROM items"), 3);
 }
 
+static void test_store_flush_is_all_or_nothing_and_keeps_what_failed(void **state) {
+    (void)state;
+    as_store *s = open_store();
+    as_err err = {0};
+    sample_room room;
+    const as_run run = begin(s, "k", false);
+    do_sql("CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.item = 7 BEGIN SELECT RAISE(ABORT, 'refused'); END;");
+    for (int64_t i = 0; i < 10; i++) {
+        const as_item item = sample_item(i, &room);
+        must(as_store_item_add(s, run.id, &item, &err), err);
+    }
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(as_store_flush(s, &err), AS_IO);
+        assert_non_null(strstr(err.msg, "refused"));
+        assert_int_equal(ask("SELECT count(*) FROM items"), 0);
+        assert_int_equal(ask("SELECT count(*) FROM texts"), 0);
+    }
+    do_sql("DROP TRIGGER refuse;");
+    must(as_store_flush(s, &err), err);
+    assert_int_equal(ask("SELECT count(*) FROM items"), 10);
+    as_store_close(s);
+}
+
 static as_status stop_at_3(void *ctx, const as_item *item, as_err *err) {
     ++*(int *)ctx;
     return item->index < 3 ? AS_OK : as_fail(err, AS_INTERRUPTED, "enough");
@@ -487,6 +510,7 @@ int main(void) {
         TEST(test_store_item_added_again_replaces),
         TEST(test_store_items_done_marks_stored_items_only),
         TEST(test_store_commits_by_itself_after_100_ms_of_adds),
+        TEST(test_store_flush_is_all_or_nothing_and_keeps_what_failed),
         TEST(test_store_callback_status_ends_the_loop),
         TEST(test_store_aggregates_keep_order_and_nan),
         TEST(test_store_logs_are_ordered_and_cut_behind_a_checkpoint),
