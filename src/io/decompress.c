@@ -15,18 +15,33 @@ enum { CHUNK = 256 << 10 };
 typedef enum packing { PLAIN, GZIP, ZSTD, BZIP2, XZ, ZIP } packing;
 
 static packing packing_of(as_str in) {
-    static const struct { packing kind; size_t n; const char *magic; } known[] = {
-        {GZIP, 3, "\x1F\x8B\x08"}, {ZSTD, 4, "\x28\xB5\x2F\xFD"}, {XZ, 6, "\xFD" "7zXZ\0"}, {ZIP, 4, "PK\x03\x04"},
+    static const struct {
+        packing kind;
+        size_t n;
+        const char *magic;
+    } known[] = {
+        {GZIP, 3, "\x1F\x8B\x08"},
+        {ZSTD, 4, "\x28\xB5\x2F\xFD"},
+        {XZ, 6,
+         "\xFD"
+         "7zXZ\0"},
+        {ZIP, 4, "PK\x03\x04"},
     };
     for (size_t i = 0; i < AS_COUNT(known); i++)
-        if (in.n >= known[i].n && memcmp(in.p, known[i].magic, known[i].n) == 0) return known[i].kind;
-    if (in.n >= 10 && memcmp(in.p, "BZh", 3) == 0 && memcmp(in.p + 4, "1AY&SY", 6) == 0) return BZIP2;
+        if (in.n >= known[i].n && memcmp(in.p, known[i].magic, known[i].n) == 0)
+            return known[i].kind;
+    if (in.n >= 10 && memcmp(in.p, "BZh", 3) == 0 && memcmp(in.p + 4, "1AY&SY", 6) == 0)
+        return BZIP2;
     /* zstd's skippable frames, which its parallel writers put first: 0x184D2A5? */
-    if (in.n >= 4 && ((unsigned char)in.p[0] & 0xF0) == 0x50 && memcmp(in.p + 1, "\x2A\x4D\x18", 3) == 0) return ZSTD;
+    if (in.n >= 4 && ((unsigned char)in.p[0] & 0xF0) == 0x50 &&
+        memcmp(in.p + 1, "\x2A\x4D\x18", 3) == 0)
+        return ZSTD;
     return PLAIN;
 }
 
-bool as_is_plain(as_str in) { return packing_of(in) == PLAIN; }
+bool as_is_plain(as_str in) {
+    return packing_of(in) == PLAIN;
+}
 
 /* Where the unpacked bytes go. */
 typedef struct sink {
@@ -39,8 +54,10 @@ typedef struct sink {
 static as_status take(sink *s, const char *bytes, size_t n) {
     s->total += n;
     if (s->limit > 0 && s->total > s->limit) {
-        as_fail(s->err, ASSAY_NOMEM, "%s: unpacks to more than %" PRIu64 " MB", s->where, s->limit / 1000000);
-        as_hint(s->err, "This is more than the memory at hand allows: cut the file into parts, or read it on a larger machine.");
+        as_fail(s->err, ASSAY_NOMEM, "%s: unpacks to more than %" PRIu64 " MB", s->where,
+                s->limit / 1000000);
+        as_hint(s->err, "This is more than the memory at hand allows: cut the file into parts, or "
+                        "read it on a larger machine.");
         return ASSAY_NOMEM;
     }
     as_buf_add(s->out, bytes, n);
@@ -48,13 +65,17 @@ static as_status take(sink *s, const char *bytes, size_t n) {
 }
 
 static as_status fail_cut(const sink *s, const char *kind) {
-    const as_status status = as_fail(s->err, ASSAY_FORMAT, "%s: the %s data end too early, after %" PRIu64 " unpacked bytes", s->where, kind, s->total);
+    const as_status status = as_fail(
+        s->err, ASSAY_FORMAT, "%s: the %s data end too early, after %" PRIu64 " unpacked bytes",
+        s->where, kind, s->total);
     as_hint(s->err, "The file is cut short; fetch or write it again.");
     return status;
 }
 
 static as_status fail_damaged(const sink *s, const char *kind, const char *why) {
-    const as_status status = as_fail(s->err, ASSAY_FORMAT, "%s: damaged %s data after %" PRIu64 " unpacked bytes: %s", s->where, kind, s->total, why);
+    const as_status status =
+        as_fail(s->err, ASSAY_FORMAT, "%s: damaged %s data after %" PRIu64 " unpacked bytes: %s",
+                s->where, kind, s->total, why);
     as_hint(s->err, "The file is damaged; fetch or write it again.");
     return status;
 }
@@ -74,8 +95,8 @@ static bool all_zero(const unsigned char *p, size_t n) {
     return true;
 }
 
-/* Runs the members one after the other; `chunk` holds CHUNK bytes. Zero bytes after the last member are padding, as for
- * gzip itself. */
+/* Runs the members one after the other; `chunk` holds CHUNK bytes. Zero bytes after the last member
+ * are padding, as for gzip itself. */
 static as_status inflate_all(z_stream *z, as_str in, char *chunk, sink *s) {
     size_t left = in.n;
     z->next_in = (const unsigned char *)in.p;
@@ -90,8 +111,10 @@ static as_status inflate_all(z_stream *z, as_str in, char *chunk, sink *s) {
         if (result == Z_STREAM_END) {
             if (all_zero(z->next_in, left)) return ASSAY_OK;
             if (packing_of((as_str){(const char *)z->next_in, left}) != GZIP)
-                return left < 3 ? fail_cut(s, "gzip") : fail_damaged(s, "gzip", "other bytes follow its end");
-            if (inflateReset(z) != Z_OK) return fail_damaged(s, "gzip", "the next member cannot be read");
+                return left < 3 ? fail_cut(s, "gzip")
+                                : fail_damaged(s, "gzip", "other bytes follow its end");
+            if (inflateReset(z) != Z_OK)
+                return fail_damaged(s, "gzip", "the next member cannot be read");
         } else if (result == Z_MEM_ERROR) {
             return as_fail_nomem(s->err, s->where, in.n);
         } else if (result == Z_BUF_ERROR || (result == Z_OK && left == 0 && z->avail_out > 0)) {
@@ -138,7 +161,8 @@ as_status as_decompress(as_buf *out, as_str in, const char *where, uint64_t limi
     const packing kind = packing_of(in);
     if (kind == PLAIN) return take(&s, in.p, in.n);
     if (kind != GZIP && kind != ZSTD) {
-        const as_status status = as_fail(err, ASSAY_FORMAT, "%s: packed with %s, which is not read", where, names[kind]);
+        const as_status status =
+            as_fail(err, ASSAY_FORMAT, "%s: packed with %s, which is not read", where, names[kind]);
         as_hint(err, "Unpack it first, or pack it with gzip or zstd.");
         return status;
     }
@@ -154,13 +178,15 @@ as_status as_read_maybe_compressed(as_buf *out, const char *path, as_err *err) {
     const uint64_t limit = as_mem_limit() / 2; /* the other half is for what is made of the bytes */
     struct stat st;
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size > limit) {
-        as_fail(err, ASSAY_NOMEM, "%s: %" PRId64 " MB, more than half of the memory", where, (int64_t)st.st_size / 1000000);
+        as_fail(err, ASSAY_NOMEM, "%s: %" PRId64 " MB, more than half of the memory", where,
+                (int64_t)st.st_size / 1000000);
         as_hint(err, "Cut the file into parts, or read it on a larger machine.");
         return ASSAY_NOMEM;
     }
     as_buf raw = {0};
     as_status s = as_file_read(&raw, path, 0, err);
-    if (s == ASSAY_OK && as_is_plain(as_buf_view(&raw)) && out->p == NULL) { /* the usual case: no copy */
+    if (s == ASSAY_OK && as_is_plain(as_buf_view(&raw)) &&
+        out->p == NULL) { /* the usual case: no copy */
         *out = raw;
         return ASSAY_OK;
     }

@@ -9,7 +9,8 @@
 #include <strings.h>
 
 bool as_table_push_name(as_table *t, as_str name) {
-    if (t->cols == t->name_cap && !as_grow(&t->names, &t->name_cap, t->cols + 1, sizeof *t->names)) return false;
+    if (t->cols == t->name_cap && !as_grow(&t->names, &t->name_cap, t->cols + 1, sizeof *t->names))
+        return false;
     t->names[t->cols++] = name;
     return true;
 }
@@ -17,14 +18,20 @@ bool as_table_push_name(as_table *t, as_str name) {
 as_status as_table_set_names(as_table *t, const char *columns, size_t cols, as_err *err) {
     as_buf *const made = &t->made;
     if (columns != NULL) as_buf_str(made, columns);
-    for (size_t i = 0; columns == NULL && i < cols; i++) as_buf_fmt(made, i > 0 ? ",%zu" : "%zu", i + 1);
+    for (size_t i = 0; columns == NULL && i < cols; i++)
+        as_buf_fmt(made, i > 0 ? ",%zu" : "%zu", i + 1);
     if (made->failed) return as_fail_nomem(err, t->where, made->n);
-    const char *p = made->p, *const end = p + made->n; /* the buffer grows no more: names may point into it */
+    const char *p = made->p, *const end =
+                                 p +
+                                 made->n; /* the buffer grows no more: names may point into it */
     for (bool more = true; more;) {
         const char *const comma = memchr(p, ',', (size_t)(end - p));
         const char *const stop = comma != NULL ? comma : end;
-        if (stop == p) return as_fail(err, ASSAY_USAGE, "%s: an empty name in --columns \"%.200s\"", t->where, columns);
-        if (!as_table_push_name(t, (as_str){p, (size_t)(stop - p)})) return as_fail_nomem(err, t->where, made->n);
+        if (stop == p)
+            return as_fail(err, ASSAY_USAGE, "%s: an empty name in --columns \"%.200s\"", t->where,
+                           columns);
+        if (!as_table_push_name(t, (as_str){p, (size_t)(stop - p)}))
+            return as_fail_nomem(err, t->where, made->n);
         more = comma != NULL;
         p = stop + 1;
     }
@@ -39,12 +46,18 @@ static bool ends_with(as_str s, const char *suffix) {
 }
 
 static as_table_format format_by_name(const char *path) {
-    static const struct { const char *suffix; as_table_format format; } known[] = {
-        {".csv", AS_TABLE_CSV}, {".tsv", AS_TABLE_TSV}, {".jsonl", AS_TABLE_JSONL}, {".ndjson", AS_TABLE_JSONL}, {".json", AS_TABLE_JSONL},
+    static const struct {
+        const char *suffix;
+        as_table_format format;
+    } known[] = {
+        {".csv", AS_TABLE_CSV},      {".tsv", AS_TABLE_TSV},    {".jsonl", AS_TABLE_JSONL},
+        {".ndjson", AS_TABLE_JSONL}, {".json", AS_TABLE_JSONL},
     };
     as_str name = as_str_of(path);
-    if (ends_with(name, ".gz")) name.n -= 3;
-    else if (ends_with(name, ".zst")) name.n -= 4;
+    if (ends_with(name, ".gz"))
+        name.n -= 3;
+    else if (ends_with(name, ".zst"))
+        name.n -= 4;
     for (size_t i = 0; i < AS_COUNT(known); i++)
         if (ends_with(name, known[i].suffix)) return known[i].format;
     return AS_TABLE_AUTO;
@@ -54,28 +67,41 @@ static as_table_format format_by_name(const char *path) {
 static bool begins_with_brace(const as_buf *text) {
     size_t i = 0;
     if (text->n >= 3 && memcmp(text->p, "\xEF\xBB\xBF", 3) == 0) i = 3;
-    while (i < text->n && strchr(" \t\r\n", text->p[i]) != NULL && text->p[i] != '\0') i++;
+    while (i < text->n && strchr(" \t\r\n", text->p[i]) != NULL && text->p[i] != '\0')
+        i++;
     return i < text->n && text->p[i] == '{';
 }
 
-static as_status choose_format(const as_table *t, const as_table_opts *opts, as_table_format *out, as_err *err) {
+static as_status choose_format(const as_table *t, const as_table_opts *opts, as_table_format *out,
+                               as_err *err) {
     *out = opts->format;
     if (*out == AS_TABLE_AUTO) *out = format_by_name(t->path);
     if (*out == AS_TABLE_AUTO && opts->sep != '\0') *out = AS_TABLE_CSV;
-    if (*out == AS_TABLE_AUTO && strcmp(t->path, "-") == 0 && begins_with_brace(&t->text)) *out = AS_TABLE_JSONL;
+    if (*out == AS_TABLE_AUTO && strcmp(t->path, "-") == 0 && begins_with_brace(&t->text))
+        *out = AS_TABLE_JSONL;
     if (*out != AS_TABLE_AUTO) return ASSAY_OK;
     as_fail(err, ASSAY_USAGE, "%s: the name does not tell the format", t->where);
-    as_hint(err, "Name it .csv, .tsv, .jsonl or .json (also with .gz or .zst), or give the separator of its cells with --sep.");
+    as_hint(err, "Name it .csv, .tsv, .jsonl or .json (also with .gz or .zst), or give the "
+                 "separator of its cells with --sep.");
     return ASSAY_USAGE;
 }
 
-static as_status check_options(const as_table *t, const as_table_opts *opts, as_table_format format, as_err *err) {
+static as_status check_options(const as_table *t, const as_table_opts *opts, as_table_format format,
+                               as_err *err) {
     const unsigned char sep = (unsigned char)opts->sep;
     if (sep >= 0x80 || sep == '\n' || sep == '\r' || sep == '"')
-        return as_fail(err, ASSAY_USAGE, "%s: the separator must be one ASCII character, and no quote or line end", t->where);
-    if (opts->max_split < 0) return as_fail(err, ASSAY_USAGE, "%s: --max-split %d is negative", t->where, opts->max_split);
-    if (format != AS_TABLE_JSONL || (opts->columns == NULL && opts->max_split == 0)) return ASSAY_OK;
-    as_fail(err, ASSAY_USAGE, "%s: --columns and --max-split do not apply to JSON, whose records name their own fields", t->where);
+        return as_fail(err, ASSAY_USAGE,
+                       "%s: the separator must be one ASCII character, and no quote or line end",
+                       t->where);
+    if (opts->max_split < 0)
+        return as_fail(err, ASSAY_USAGE, "%s: --max-split %d is negative", t->where,
+                       opts->max_split);
+    if (format != AS_TABLE_JSONL || (opts->columns == NULL && opts->max_split == 0))
+        return ASSAY_OK;
+    as_fail(
+        err, ASSAY_USAGE,
+        "%s: --columns and --max-split do not apply to JSON, whose records name their own fields",
+        t->where);
     as_hint(err, "Leave them out, and choose fields with --text, --pair and --label.");
     return ASSAY_USAGE;
 }
@@ -89,13 +115,15 @@ static as_status fail_encoding(const as_table *t, size_t at, as_err *err) {
         begin = (size_t)(++p - t->text.p);
         line++;
     }
-    as_fail(err, ASSAY_FORMAT, "%s:%" PRId64 ": byte %zu is not valid UTF-8 (0x%02X)", t->where, line, at - begin + 1,
-            (unsigned)(unsigned char)t->text.p[at]);
+    as_fail(err, ASSAY_FORMAT, "%s:%" PRId64 ": byte %zu is not valid UTF-8 (0x%02X)", t->where,
+            line, at - begin + 1, (unsigned)(unsigned char)t->text.p[at]);
     const unsigned char *const head = (const unsigned char *)t->text.p;
-    if (at == 0 && t->text.n >= 2 && ((head[0] == 0xFF && head[1] == 0xFE) || (head[0] == 0xFE && head[1] == 0xFF)))
+    if (at == 0 && t->text.n >= 2 &&
+        ((head[0] == 0xFF && head[1] == 0xFE) || (head[0] == 0xFE && head[1] == 0xFF)))
         as_hint(err, "The file is UTF-16: convert it, for example with iconv -f UTF-16 -t UTF-8.");
     else
-        as_hint(err, "Give --encoding latin-1 if the file is in that encoding, or --encoding utf-8-lossy to replace such bytes and count them.");
+        as_hint(err, "Give --encoding latin-1 if the file is in that encoding, or --encoding "
+                     "utf-8-lossy to replace such bytes and count them.");
     return ASSAY_FORMAT;
 }
 
@@ -108,8 +136,10 @@ static as_status decode(as_table *t, as_encoding encoding, size_t *begin, as_err
     if (valid == body.n) return ASSAY_OK;
     if (encoding == AS_UTF8) return fail_encoding(t, *begin + valid, err);
     as_buf decoded = {0};
-    if (encoding == AS_LATIN1) as_latin1_to_utf8(&decoded, body);
-    else t->replaced = (int64_t)as_utf8_lossy(&decoded, body);
+    if (encoding == AS_LATIN1)
+        as_latin1_to_utf8(&decoded, body);
+    else
+        t->replaced = (int64_t)as_utf8_lossy(&decoded, body);
     as_buf_free(&t->text);
     t->text = decoded;
     *begin = 0;
@@ -118,10 +148,13 @@ static as_status decode(as_table *t, as_encoding encoding, size_t *begin, as_err
 
 static as_status fail_no_records(const as_table *t, as_err *err) {
     as_fail(err, ASSAY_FORMAT, "%s: no records", t->where);
-    if (t->has_header && memchr(t->text.p, '\r', t->text.n) != NULL && memchr(t->text.p, '\n', t->text.n) == NULL)
+    if (t->has_header && memchr(t->text.p, '\r', t->text.n) != NULL &&
+        memchr(t->text.p, '\n', t->text.n) == NULL)
         as_hint(err, "Its lines end with CR alone: convert them to LF.");
     else if (t->has_header)
-        as_hint(err, "The file has one line, which was taken as its header; --no-header makes it a record.");
+        as_hint(
+            err,
+            "The file has one line, which was taken as its header; --no-header makes it a record.");
     else
         as_hint(err, "The file is empty, or holds blank lines only.");
     return ASSAY_FORMAT;
@@ -137,9 +170,12 @@ static as_status parse(as_table *t, const as_table_opts *opts, as_err *err) {
     AS_TRY(decode(t, opts->encoding, &begin, err));
     if (begin == t->text.n) return fail_no_records(t, err);
     const char sep = opts->sep != '\0' ? opts->sep : format == AS_TABLE_TSV ? '\t' : ',';
-    if (format == AS_TABLE_JSONL) AS_TRY(as_jsonl_parse(t, begin, opts, err));
-    else if (format == AS_TABLE_LINES) AS_TRY(as_lines_parse(t, begin, opts, err));
-    else AS_TRY(as_csv_parse(t, begin, sep, opts, err));
+    if (format == AS_TABLE_JSONL)
+        AS_TRY(as_jsonl_parse(t, begin, opts, err));
+    else if (format == AS_TABLE_LINES)
+        AS_TRY(as_lines_parse(t, begin, opts, err));
+    else
+        AS_TRY(as_csv_parse(t, begin, sep, opts, err));
     return t->rows == 0 ? fail_no_records(t, err) : ASSAY_OK;
 }
 
@@ -159,19 +195,24 @@ as_status as_table_open(as_table **out, const char *path, const as_table_opts *o
     if (t == NULL) return as_fail_nomem(err, path, sizeof *t);
     as_status s = as_read_maybe_compressed(&t->text, path, err);
     if (s == ASSAY_OK) s = parse(t, opts, err);
-    if (s == ASSAY_OK) *out = t;
-    else as_table_free(t);
+    if (s == ASSAY_OK)
+        *out = t;
+    else
+        as_table_free(t);
     return s;
 }
 
-as_status as_table_parse(as_table **out, as_str bytes, const char *where, const as_table_opts *opts, as_err *err) {
+as_status as_table_parse(as_table **out, as_str bytes, const char *where, const as_table_opts *opts,
+                         as_err *err) {
     *out = NULL;
     as_table *const t = new_table(where);
     if (t == NULL) return as_fail_nomem(err, where, sizeof *t);
     as_buf_add(&t->text, bytes.p, bytes.n);
     as_status s = t->text.failed ? as_fail_nomem(err, where, bytes.n) : parse(t, opts, err);
-    if (s == ASSAY_OK) *out = t;
-    else as_table_free(t);
+    if (s == ASSAY_OK)
+        *out = t;
+    else
+        as_table_free(t);
     return s;
 }
 
@@ -188,11 +229,21 @@ void as_table_free(as_table *t) {
     as_free(t);
 }
 
-const char *as_table_path(const as_table *t) { return t->path; }
-int64_t as_table_rows(const as_table *t) { return (int64_t)t->rows; }
-int as_table_cols(const as_table *t) { return (int)t->cols; }
-int64_t as_table_line(const as_table *t, int64_t row) { return t->row_line[row]; }
-int64_t as_table_replaced(const as_table *t) { return t->replaced; }
+const char *as_table_path(const as_table *t) {
+    return t->path;
+}
+int64_t as_table_rows(const as_table *t) {
+    return (int64_t)t->rows;
+}
+int as_table_cols(const as_table *t) {
+    return (int)t->cols;
+}
+int64_t as_table_line(const as_table *t, int64_t row) {
+    return t->row_line[row];
+}
+int64_t as_table_replaced(const as_table *t) {
+    return t->replaced;
+}
 
 as_str as_table_name(const as_table *t, int col) {
     AS_ASSERT(col >= 0 && (size_t)col < t->cols);
@@ -204,8 +255,10 @@ static const as_str *find_cell(const as_table *t, int64_t row, int col) {
     AS_ASSERT(row >= 0 && (size_t)row < t->rows && col >= 0 && (size_t)col < t->cols);
     const size_t r = (size_t)row, c = (size_t)col;
     if (t->cell_col == NULL) return &t->cells[r * t->cols + c];
-    const size_t first = t->row_first[r], end = r + 1 < t->rows ? t->row_first[r + 1] : t->cell_count;
-    if (first + c < end && t->cell_col[first + c] == col) return &t->cells[first + c]; /* keys in their usual order */
+    const size_t first = t->row_first[r],
+                 end = r + 1 < t->rows ? t->row_first[r + 1] : t->cell_count;
+    if (first + c < end && t->cell_col[first + c] == col)
+        return &t->cells[first + c]; /* keys in their usual order */
     for (size_t i = first; i < end; i++)
         if (t->cell_col[i] == col) return &t->cells[i];
     return NULL;
@@ -246,8 +299,8 @@ static int nearest_column(const as_table *t, const char *name) {
 static as_status fail_no_column(const as_table *t, const char *name, as_err *err) {
     as_fail(err, ASSAY_USAGE, "%s:1: no column \"%.100s\"", t->where, name);
     if (t->cols == 1 && t->has_header) {
-        as_hint(err, "the only column is \"%.*s\"; another separator is set with --sep", (int)(t->names[0].n < 200 ? t->names[0].n : 200),
-                t->names[0].p);
+        as_hint(err, "the only column is \"%.*s\"; another separator is set with --sep",
+                (int)(t->names[0].n < 200 ? t->names[0].n : 200), t->names[0].p);
         return ASSAY_USAGE;
     }
     as_buf list = {0};
@@ -261,8 +314,8 @@ static as_status fail_no_column(const as_table *t, const char *name, as_err *err
         const char *const more = shown < t->cols ? ", ..." : "";
         const char *const plural = t->cols == 1 ? "column is" : "columns are";
         if (near >= 0)
-            as_hint(err, "the %s %s%s; did you mean \"%.*s\"?", plural, list.p, more, (int)(t->names[near].n < 100 ? t->names[near].n : 100),
-                    t->names[near].p);
+            as_hint(err, "the %s %s%s; did you mean \"%.*s\"?", plural, list.p, more,
+                    (int)(t->names[near].n < 100 ? t->names[near].n : 100), t->names[near].p);
         else
             as_hint(err, "the %s %s%s", plural, list.p, more);
     }
@@ -276,7 +329,8 @@ as_status as_table_find(const as_table *t, const char *name, int *col, as_err *e
     for (size_t i = 0; i < t->cols; i++) {
         if (!as_str_is(t->names[i], name)) continue;
         if (*col >= 0) {
-            as_fail(err, ASSAY_USAGE, "%s:1: columns %d and %zu are both named \"%.100s\"", t->where, *col + 1, i + 1, name);
+            as_fail(err, ASSAY_USAGE, "%s:1: columns %d and %zu are both named \"%.100s\"",
+                    t->where, *col + 1, i + 1, name);
             as_hint(err, "Rename one of them, or give the column by its number.");
             *col = -1;
             return ASSAY_USAGE;

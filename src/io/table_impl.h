@@ -5,14 +5,15 @@
 #include "base/mem.h"
 #include "io/table.h"
 
-/* Cells are views into `text`, unquoted and unescaped in place, so reading a table costs one buffer plus 16 bytes a cell.
- *   CSV, TSV, lines: cells [rows * cols], row by row; cell_col and row_first are NULL.
- *   JSONL: a record holds only the keys it has: its cells begin at row_first[row], cell_col names their columns. A cell with
- *   p == NULL is null. So a file whose records share no key costs no more than its size. */
+/* Cells are views into `text`, unquoted and unescaped in place, so reading a table costs one buffer
+ * plus 16 bytes a cell. CSV, TSV, lines: cells [rows * cols], row by row; cell_col and row_first
+ * are NULL. JSONL: a record holds only the keys it has: its cells begin at row_first[row], cell_col
+ * names their columns. A cell with p == NULL is null. So a file whose records share no key costs no
+ * more than its size. */
 struct as_table {
     char *path;
-    const char *where;    /* the name in messages */
-    as_buf text, made;    /* the content; names that the file does not hold */
+    const char *where; /* the name in messages */
+    as_buf text, made; /* the content; names that the file does not hold */
     as_str *names;
     size_t cols, name_cap;
     as_str *cells;
@@ -31,21 +32,28 @@ enum { AS_TABLE_MAX_COLS = 1 << 20 };
 
 /* Append; false when out of memory. */
 static inline bool as_table_push_cell(as_table *t, as_str cell) {
-    if (t->cell_count == t->cell_cap && !as_grow(&t->cells, &t->cell_cap, t->cell_count + 1, sizeof *t->cells)) return false;
+    if (t->cell_count == t->cell_cap &&
+        !as_grow(&t->cells, &t->cell_cap, t->cell_count + 1, sizeof *t->cells))
+        return false;
     t->cells[t->cell_count++] = cell;
     return true;
 }
 static inline bool as_table_push_row(as_table *t, int64_t line) {
-    if (t->rows == t->line_cap && !as_grow(&t->row_line, &t->line_cap, t->rows + 1, sizeof *t->row_line)) return false;
+    if (t->rows == t->line_cap &&
+        !as_grow(&t->row_line, &t->line_cap, t->rows + 1, sizeof *t->row_line))
+        return false;
     t->row_line[t->rows++] = line;
     return true;
 }
 bool as_table_push_name(as_table *t, as_str name);
 
 /* Each reads t->text from byte `begin` on (behind a byte-order mark) into names, cells and rows. */
-as_status as_csv_parse(as_table *t, size_t begin, char sep, const as_table_opts *opts, as_err *err) AS_CHECKED;
-as_status as_lines_parse(as_table *t, size_t begin, const as_table_opts *opts, as_err *err) AS_CHECKED;
-as_status as_jsonl_parse(as_table *t, size_t begin, const as_table_opts *opts, as_err *err) AS_CHECKED;
+as_status as_csv_parse(as_table *t, size_t begin, char sep, const as_table_opts *opts,
+                       as_err *err) AS_CHECKED;
+as_status as_lines_parse(as_table *t, size_t begin, const as_table_opts *opts,
+                         as_err *err) AS_CHECKED;
+as_status as_jsonl_parse(as_table *t, size_t begin, const as_table_opts *opts,
+                         as_err *err) AS_CHECKED;
 /* The names of `columns` ("a,b"), or "1".."cols" when it is NULL, become the table's. */
 as_status as_table_set_names(as_table *t, const char *columns, size_t cols, as_err *err) AS_CHECKED;
 #endif

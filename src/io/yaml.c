@@ -7,8 +7,9 @@
 #include <string.h>
 #include <yaml.h>
 
-/* NODES counts an alias as often as it is used, so that nested aliases cannot blow up whoever walks the tree; the tree
- * itself shares them. An anchor becomes known when its node is complete, so there are no cycles. */
+/* NODES counts an alias as often as it is used, so that nested aliases cannot blow up whoever walks
+ * the tree; the tree itself shares them. An anchor becomes known when its node is complete, so
+ * there are no cycles. */
 enum { READ_LIMIT = 64 << 20, DEPTH_LIMIT = 200, NODE_LIMIT = 1000000 };
 
 typedef struct anchor {
@@ -28,7 +29,9 @@ typedef struct reader {
     int depth;
 } reader;
 
-static int64_t line_of(const reader *r) { return (int64_t)r->event.start_mark.line + 1; }
+static int64_t line_of(const reader *r) {
+    return (int64_t)r->event.start_mark.line + 1;
+}
 
 #define FAIL_AT(r, ...) as_fail((r)->err, ASSAY_FORMAT, "%s:%" PRId64 ": " __VA_ARGS__)
 
@@ -39,7 +42,8 @@ static as_status fail_parser(const reader *r) {
     int64_t line = (int64_t)p->problem_mark.line + 1;
     if (p->error == YAML_READER_ERROR) { /* the reader knows bytes only */
         line = 1;
-        for (size_t i = 0; i < p->problem_offset && i < r->text.n; i++) line += r->text.p[i] == '\n';
+        for (size_t i = 0; i < p->problem_offset && i < r->text.n; i++)
+            line += r->text.p[i] == '\n';
         const as_status s = FAIL_AT(r, "%s", r->where, line, problem);
         as_hint(r->err, "YAML files are UTF-8 without control characters.");
         return s;
@@ -57,7 +61,8 @@ static as_status next_event(reader *r) {
 static as_status count_nodes(reader *r, size_t n) {
     r->nodes += n;
     if (r->nodes <= NODE_LIMIT) return ASSAY_OK;
-    return FAIL_AT(r, "more than %d values once aliases are followed", r->where, line_of(r), NODE_LIMIT);
+    return FAIL_AT(r, "more than %d values once aliases are followed", r->where, line_of(r),
+                   NODE_LIMIT);
 }
 
 /* Scalars of the YAML 1.2 core schema. */
@@ -69,7 +74,8 @@ static bool is_one_of(as_str s, const char *const *words) {
 }
 
 static size_t digits(as_str s, size_t i) {
-    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9') i++;
+    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
+        i++;
     return i;
 }
 
@@ -122,7 +128,8 @@ static as_status number_value(reader *r, as_str s, bool real, json_t **out) {
         return ASSAY_OK;
     }
     if (!as_parse_f64(unsigned_s, &x) || (*out = json_real(x)) == NULL)
-        return FAIL_AT(r, "the number %.*s is out of range", r->where, line_of(r), (int)(s.n < 40 ? s.n : 40), s.p);
+        return FAIL_AT(r, "the number %.*s is out of range", r->where, line_of(r),
+                       (int)(s.n < 40 ? s.n : 40), s.p);
     return ASSAY_OK;
 }
 
@@ -130,23 +137,33 @@ static as_status plain_value(reader *r, as_str s, json_t **out) {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
     static const char *const trues[] = {"true", "True", "TRUE", NULL};
     static const char *const falses[] = {"false", "False", "FALSE", NULL};
-    static const char *const infinite[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF",
-                                           ".nan", ".NaN", ".NAN", NULL};
+    static const char *const infinite[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf",
+                                           "+.INF", "-.inf", "-.Inf", "-.INF", ".nan",
+                                           ".NaN",  ".NAN",  NULL};
     bool real;
     int64_t i;
-    if (is_one_of(s, nulls)) *out = json_null();
-    else if (is_one_of(s, trues)) *out = json_true();
-    else if (is_one_of(s, falses)) *out = json_false();
-    else if (is_one_of(s, infinite)) return FAIL_AT(r, "%.*s where a finite number is needed", r->where, line_of(r), (int)s.n, s.p);
-    else if (based_integer(s, &i)) *out = json_integer((json_int_t)i);
-    else if (is_number(s, &real)) return number_value(r, s, real, out);
-    else *out = json_stringn(s.p, s.n);
+    if (is_one_of(s, nulls))
+        *out = json_null();
+    else if (is_one_of(s, trues))
+        *out = json_true();
+    else if (is_one_of(s, falses))
+        *out = json_false();
+    else if (is_one_of(s, infinite))
+        return FAIL_AT(r, "%.*s where a finite number is needed", r->where, line_of(r), (int)s.n,
+                       s.p);
+    else if (based_integer(s, &i))
+        *out = json_integer((json_int_t)i);
+    else if (is_number(s, &real))
+        return number_value(r, s, real, out);
+    else
+        *out = json_stringn(s.p, s.n);
     return ASSAY_OK;
 }
 
 static as_status fail_tag(const reader *r, const char *tag) {
     const as_status s = FAIL_AT(r, "unknown tag \"%.80s\"", r->where, line_of(r), tag);
-    as_hint(r->err, "Tags that run code, such as !function, are not read: write the value itself, or leave the key out.");
+    as_hint(r->err, "Tags that run code, such as !function, are not read: write the value itself, "
+                    "or leave the key out.");
     return s;
 }
 
@@ -163,9 +180,12 @@ static as_status scalar_value(reader *r, json_t **out) {
     const as_str s = {(const char *)r->event.data.scalar.value, r->event.data.scalar.length};
     const bool quoted = r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     as_status status = ASSAY_OK;
-    if (tag == NULL ? quoted : strcmp(tag, "!") == 0 || own_tag(tag, strings)) *out = json_stringn(s.p, s.n);
-    else if (tag == NULL) status = plain_value(r, s, out);
-    else if (!own_tag(tag, resolved)) return fail_tag(r, tag);
+    if (tag == NULL ? quoted : strcmp(tag, "!") == 0 || own_tag(tag, strings))
+        *out = json_stringn(s.p, s.n);
+    else if (tag == NULL)
+        status = plain_value(r, s, out);
+    else if (!own_tag(tag, resolved))
+        return fail_tag(r, tag);
     else {
         status = plain_value(r, s, out);
         if (status == ASSAY_OK && strcmp(tag + 18, "float") == 0 && json_is_integer(*out)) {
@@ -176,7 +196,8 @@ static as_status scalar_value(reader *r, json_t **out) {
         if (status == ASSAY_OK && json_is_string(*out)) {
             json_decref(*out);
             *out = NULL;
-            return FAIL_AT(r, "\"%.*s\" does not fit its tag !!%s", r->where, line_of(r), (int)(s.n < 40 ? s.n : 40), s.p, tag + 18);
+            return FAIL_AT(r, "\"%.*s\" does not fit its tag !!%s", r->where, line_of(r),
+                           (int)(s.n < 40 ? s.n : 40), s.p, tag + 18);
         }
     }
     if (status == ASSAY_OK && *out == NULL) return as_fail_nomem(r->err, r->where, s.n);
@@ -189,7 +210,8 @@ static as_status node_value(reader *r, json_t **out);
 
 static as_status alias_value(reader *r, json_t **out) {
     const char *const name = (const char *)r->event.data.alias.anchor;
-    for (size_t i = r->anchor_count; i-- > 0;) { /* a later anchor hides an earlier one of its name */
+    for (size_t i = r->anchor_count;
+         i-- > 0;) { /* a later anchor hides an earlier one of its name */
         if (strcmp(r->anchors[i].name, name) != 0) continue;
         AS_TRY(count_nodes(r, r->anchors[i].nodes));
         *out = json_incref(r->anchors[i].value);
@@ -207,20 +229,25 @@ static as_status sequence_value(reader *r, json_t **out) {
     while (s == ASSAY_OK && r->event.type != YAML_SEQUENCE_END_EVENT) {
         json_t *item = NULL;
         s = node_value(r, &item);
-        if (s == ASSAY_OK && json_array_append_new(list, item) != 0) s = as_fail_nomem(r->err, r->where, 0);
+        if (s == ASSAY_OK && json_array_append_new(list, item) != 0)
+            s = as_fail_nomem(r->err, r->where, 0);
         if (s == ASSAY_OK) s = next_event(r);
     }
-    if (s == ASSAY_OK) *out = list;
-    else json_decref(list);
+    if (s == ASSAY_OK)
+        *out = list;
+    else
+        json_decref(list);
     return s;
 }
 
-/* `<<: *base`, or a list of such: keys of the merged mappings hold where the mapping itself has none. */
+/* `<<: *base`, or a list of such: keys of the merged mappings hold where the mapping itself has
+ * none. */
 static as_status merge_into(reader *r, json_t *map, json_t *merged, int64_t line) {
     const size_t count = json_is_array(merged) ? json_array_size(merged) : 1;
     for (size_t i = 0; i < count; i++) {
         json_t *const from = json_is_array(merged) ? json_array_get(merged, i) : merged;
-        if (!json_is_object(from)) return FAIL_AT(r, "\"<<\" needs a mapping, or a list of mappings", r->where, line);
+        if (!json_is_object(from))
+            return FAIL_AT(r, "\"<<\" needs a mapping, or a list of mappings", r->where, line);
         if (json_object_update_missing(map, from) != 0) return as_fail_nomem(r->err, r->where, 0);
     }
     return ASSAY_OK;
@@ -228,10 +255,12 @@ static as_status merge_into(reader *r, json_t *map, json_t *merged, int64_t line
 
 /* The key as text: YAML's other scalars are keys by the way they are written. */
 static as_status key_text(reader *r, char **out) {
-    if (r->event.type != YAML_SCALAR_EVENT) return FAIL_AT(r, "a key must be a plain word or a string", r->where, line_of(r));
+    if (r->event.type != YAML_SCALAR_EVENT)
+        return FAIL_AT(r, "a key must be a plain word or a string", r->where, line_of(r));
     const char *const value = (const char *)r->event.data.scalar.value;
     const size_t n = r->event.data.scalar.length;
-    if (memchr(value, '\0', n) != NULL) return FAIL_AT(r, "a key holds a NUL byte", r->where, line_of(r));
+    if (memchr(value, '\0', n) != NULL)
+        return FAIL_AT(r, "a key holds a NUL byte", r->where, line_of(r));
     AS_TRY(count_nodes(r, 1));
     *out = as_strndup(value, n);
     return *out != NULL ? ASSAY_OK : as_fail_nomem(r->err, r->where, n);
@@ -239,7 +268,8 @@ static as_status key_text(reader *r, char **out) {
 
 static as_status add_member(reader *r, json_t *map, json_t **merged) {
     const int64_t line = line_of(r);
-    const bool is_merge = r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+    const bool is_merge = r->event.type == YAML_SCALAR_EVENT &&
+                          r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
                           strcmp((const char *)r->event.data.scalar.value, "<<") == 0;
     char *key = NULL;
     json_t *value = NULL;
@@ -273,8 +303,10 @@ static as_status mapping_value(reader *r, json_t **out) {
     }
     if (s == ASSAY_OK && merged != NULL) s = merge_into(r, map, merged, line);
     json_decref(merged);
-    if (s == ASSAY_OK) *out = map;
-    else json_decref(map);
+    if (s == ASSAY_OK)
+        *out = map;
+    else
+        json_decref(map);
     return s;
 }
 
@@ -290,10 +322,14 @@ static as_status remember(reader *r, char *name, json_t *value, size_t nodes) {
 
 static const char *anchor_name(const yaml_event_t *e) {
     switch (e->type) {
-    case YAML_SCALAR_EVENT: return (const char *)e->data.scalar.anchor;
-    case YAML_SEQUENCE_START_EVENT: return (const char *)e->data.sequence_start.anchor;
-    case YAML_MAPPING_START_EVENT: return (const char *)e->data.mapping_start.anchor;
-    default: return NULL;
+    case YAML_SCALAR_EVENT:
+        return (const char *)e->data.scalar.anchor;
+    case YAML_SEQUENCE_START_EVENT:
+        return (const char *)e->data.sequence_start.anchor;
+    case YAML_MAPPING_START_EVENT:
+        return (const char *)e->data.mapping_start.anchor;
+    default:
+        return NULL;
     }
 }
 
@@ -302,17 +338,26 @@ static as_status node_value(reader *r, json_t **out) {
     if (r->event.type == YAML_ALIAS_EVENT) return alias_value(r, out);
     const size_t before = r->nodes;
     AS_TRY(count_nodes(r, 1));
-    if (r->depth >= DEPTH_LIMIT) return FAIL_AT(r, "more than %d levels deep", r->where, line_of(r), DEPTH_LIMIT);
+    if (r->depth >= DEPTH_LIMIT)
+        return FAIL_AT(r, "more than %d levels deep", r->where, line_of(r), DEPTH_LIMIT);
     const char *const named = anchor_name(&r->event);
-    char *name = named != NULL ? as_strdup(named) : NULL; /* the event is gone once the node is read */
+    char *name =
+        named != NULL ? as_strdup(named) : NULL; /* the event is gone once the node is read */
     if (named != NULL && name == NULL) return as_fail_nomem(r->err, r->where, strlen(named));
     r->depth++;
     as_status s;
     switch (r->event.type) {
-    case YAML_SCALAR_EVENT: s = scalar_value(r, out); break;
-    case YAML_SEQUENCE_START_EVENT: s = sequence_value(r, out); break;
-    case YAML_MAPPING_START_EVENT: s = mapping_value(r, out); break;
-    default: s = FAIL_AT(r, "a value is missing", r->where, line_of(r));
+    case YAML_SCALAR_EVENT:
+        s = scalar_value(r, out);
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        s = sequence_value(r, out);
+        break;
+    case YAML_MAPPING_START_EVENT:
+        s = mapping_value(r, out);
+        break;
+    default:
+        s = FAIL_AT(r, "a value is missing", r->where, line_of(r));
     }
     r->depth--;
     if (name != NULL && s == ASSAY_OK) {
@@ -339,7 +384,8 @@ static as_status document(reader *r, json_t **out) {
     AS_TRY(node_value(r, out));
     as_status s = next_event(r); /* document end */
     if (s == ASSAY_OK) s = next_event(r);
-    if (s == ASSAY_OK && r->event.type != YAML_STREAM_END_EVENT) s = FAIL_AT(r, "a second document begins here", r->where, line_of(r));
+    if (s == ASSAY_OK && r->event.type != YAML_STREAM_END_EVENT)
+        s = FAIL_AT(r, "a second document begins here", r->where, line_of(r));
     if (s != ASSAY_OK) {
         json_decref(*out);
         *out = NULL;

@@ -1,6 +1,7 @@
-/* yaml.h: YAML (libyaml) read into the same tree as JSON, so that every consumer knows one kind of value. Scalars by
- * YAML 1.2 core rules (true/false/null, integers, reals; quoted ones are strings). Anchors/aliases resolved with a
- * node limit; unknown tags (!function) are AS_FORMAT with their line. */
+/* yaml.h: YAML (libyaml) read into the same tree as JSON, so that every consumer knows one kind of
+ * value. Scalars by YAML 1.2 core rules (true/false/null, integers, reals; quoted ones are
+ * strings). Anchors/aliases resolved with a node limit; unknown tags (!function) are AS_FORMAT with
+ * their line. */
 #ifndef AS_IO_YAML_H
 #define AS_IO_YAML_H
 #include "io/json.h"

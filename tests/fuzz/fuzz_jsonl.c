@@ -1,4 +1,4 @@
-/* Bytes as JSON Lines. One line that json.c reads as an object must be a record with the same strings. */
+/* One line that json.c reads as an object must be a record with the same strings. */
 #include "io/json.h"
 #include "io/table.h"
 #include <stdlib.h>
@@ -10,16 +10,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     as_table *t = NULL;
     as_json *v = NULL;
     as_err err;
-    const bool is_table = as_table_parse(&t, text, "fuzz.jsonl", &(as_table_opts){0}, &err) == ASSAY_OK;
-    const bool one_line = size == 0 || memchr(data, '\n', size) == NULL;
-    if (one_line && as_json_parse(&v, text, "fuzz", 0, &err) == ASSAY_OK && as_json_typeof(v) == AS_JSON_OBJECT) {
+    const as_table_opts none = {0};
+    const bool is_table = as_table_parse(&t, text, "fuzz.jsonl", &none, &err) == ASSAY_OK;
+    if (size > 0 && memchr(data, '\n', size) == NULL)
+        (void)!as_json_parse(&v, text, "fuzz", 0, &err);
+    if (as_json_typeof(v) == AS_JSON_OBJECT) {
         if (!is_table || (size_t)as_table_cols(t) != as_json_count(v)) abort();
         for (as_json_iter *it = as_json_first(v); it != NULL; it = as_json_next(v, it)) {
-            int col = 0;
-            while (!as_str_eq(as_table_name(t, col), as_json_iter_key(it))) col++;
+            int col = -1;
+            while (!as_str_eq(as_table_name(t, ++col), as_json_iter_key(it)))
+                continue;
             const as_json *const x = as_json_iter_value(it);
+            const as_str cell = as_table_cell(t, 0, col);
             if (as_table_is_null(t, 0, col) != (as_json_typeof(x) == AS_JSON_NULL)) abort();
-            if (!as_str_eq(as_json_str(x, as_table_cell(t, 0, col)), as_table_cell(t, 0, col))) abort();
+            if (!as_str_eq(as_json_str(x, cell), cell)) abort();
         }
     }
     as_json_free(v);

@@ -15,13 +15,15 @@
 static as_json *parse(const char *text) {
     as_json *v = NULL;
     as_err err = {0};
-    if (as_json_parse(&v, as_str_of(text), "t.json", 0, &err) != ASSAY_OK) fail_msg("%s: %s", text, err.msg);
+    if (as_json_parse(&v, as_str_of(text), "t.json", 0, &err) != ASSAY_OK)
+        fail_msg("%s: %s", text, err.msg);
     return v;
 }
 
 static void test_json_reads_every_type(void **state) {
     (void)state;
-    as_json *const v = parse("\xEF\xBB\xBF{\"i\": -7, \"r\": 2.5, \"whole\": 3.0, \"s\": \"a\\u0000b\", \"t\": true, \"n\": null, \"a\": [1, [], {}]}");
+    as_json *const v = parse("\xEF\xBB\xBF{\"i\": -7, \"r\": 2.5, \"whole\": 3.0, \"s\": "
+                             "\"a\\u0000b\", \"t\": true, \"n\": null, \"a\": [1, [], {}]}");
     assert_int_equal(as_json_typeof(v), AS_JSON_OBJECT);
     assert_int_equal(as_json_count(v), 7);
     assert_int_equal(as_json_int(as_json_get(v, "i"), 0), -7);
@@ -63,11 +65,14 @@ static void test_json_keeps_file_order_and_the_last_duplicate(void **state) {
 
 static void test_json_reads_integers_beyond_int64_as_reals(void **state) {
     (void)state;
-    as_json *const v = parse("{\"max\":1000000000000000019884624838656,\"s\":\"99999999999999999999 \\\" 1\",\"edge\":9223372036854775807,"
-                             "\"low\":-9223372036854775808,\"over\":9223372036854775808,\"e\":12345678901234567890e-1,\"neg\":-99999999999999999999}");
+    as_json *const v = parse("{\"max\":1000000000000000019884624838656,\"s\":"
+                             "\"99999999999999999999 \\\" 1\",\"edge\":9223372036854775807,"
+                             "\"low\":-9223372036854775808,\"over\":9223372036854775808,\"e\":"
+                             "12345678901234567890e-1,\"neg\":-99999999999999999999}");
     assert_int_equal(as_json_typeof(as_json_get(v, "max")), AS_JSON_REAL);
     assert_true(as_json_real(as_json_get(v, "max"), 0) == 1e30);
-    assert_true(as_str_is(as_json_str(as_json_get(v, "s"), AS_LIT("")), "99999999999999999999 \" 1"));
+    assert_true(
+        as_str_is(as_json_str(as_json_get(v, "s"), AS_LIT("")), "99999999999999999999 \" 1"));
     assert_true(as_json_int(as_json_get(v, "edge"), 0) == INT64_MAX);
     assert_true(as_json_int(as_json_get(v, "low"), 0) == INT64_MIN);
     assert_int_equal(as_json_typeof(as_json_get(v, "edge")), AS_JSON_INT);
@@ -78,6 +83,7 @@ static void test_json_reads_integers_beyond_int64_as_reals(void **state) {
     as_json_free(v);
 }
 
+// clang-format off
 static const struct { const char *name, *text, *place, *says, *hint; } bad[] = {
     {"empty", "", "t.json:1:", "expected", ""},
     {"cut", "{\"a\": [1,\n2", "t.json:2:", "end of", "cut short"},
@@ -93,6 +99,7 @@ static const struct { const char *name, *text, *place, *says, *hint; } bad[] = {
     {"NUL in a key", "{\"a\\u0000b\":1}", "t.json:1:", "NUL", ""},
     {"control character", "[\"a\x01\"]", "t.json:1:", "control character", ""},
 };
+// clang-format on
 
 static void test_json_names_the_place_of_every_error(void **state) {
     (void)state;
@@ -107,18 +114,21 @@ static void test_json_names_the_place_of_every_error(void **state) {
         as_err err = {0};
         assert_int_equal(as_json_parse(&v, as_str_of(text), "t.json", 0, &err), ASSAY_FORMAT);
         assert_null(v);
-        if (strncmp(err.msg, bad[i].place, strlen(bad[i].place)) != 0 || strstr(err.msg, bad[i].says) == NULL ||
-            strstr(err.hint, bad[i].hint) == NULL)
+        if (strncmp(err.msg, bad[i].place, strlen(bad[i].place)) != 0 ||
+            strstr(err.msg, bad[i].says) == NULL || strstr(err.hint, bad[i].hint) == NULL)
             fail_msg("%s: \"%s\" hint \"%s\"", bad[i].name, err.msg, err.hint);
-        for (const char *c = err.msg; *c != '\0'; c++) assert_true((unsigned char)*c >= 0x20);
+        for (const char *c = err.msg; *c != '\0'; c++)
+            assert_true((unsigned char)*c >= 0x20);
     }
 }
 
 static void test_json_refuses_raw_nul_bytes(void **state) {
     (void)state;
-    static const as_str cases[] = {AS_LIT("[1,\n true\0]"), AS_LIT("\n [1\0]"), AS_LIT("{\n\"\0\":1}"), AS_LIT("\n\0")};
-    static const char *const places[] = {"t.json:2: a NUL byte (column 6)", "t.json:2: a NUL byte (column 4)",
-                                         "t.json:2: a NUL byte (column 2)", "t.json:2: a NUL byte (column 1)"};
+    static const as_str cases[] = {AS_LIT("[1,\n true\0]"), AS_LIT("\n [1\0]"),
+                                   AS_LIT("{\n\"\0\":1}"), AS_LIT("\n\0")};
+    static const char *const places[] = {
+        "t.json:2: a NUL byte (column 6)", "t.json:2: a NUL byte (column 4)",
+        "t.json:2: a NUL byte (column 2)", "t.json:2: a NUL byte (column 1)"};
     for (size_t i = 0; i < AS_COUNT(cases); i++) {
         as_json *v = NULL;
         as_err err = {0};
@@ -147,6 +157,7 @@ static void test_json_refuses_deep_nesting(void **state) {
     as_free(text);
 }
 
+// clang-format off
 static const struct { const char *text, *want, *indented; } dumps[] = {
     {"[]", "[]", "[]"},
     {"{}", "{}", "{}"},
@@ -158,6 +169,7 @@ static const struct { const char *text, *want, *indented; } dumps[] = {
     {"true", "true", "true"},
     {"9223372036854775807", "9223372036854775807", NULL},
 };
+// clang-format on
 
 static void test_json_dump_round_trips(void **state) {
     (void)state;
@@ -214,9 +226,11 @@ static void test_json_reads_a_large_vocabulary_in_time(void **state) {
     (void)state;
     as_buf text = {0};
     as_buf_str(&text, "{\"vocab\":{");
-    for (int i = 0; i < 50000; i++) as_buf_fmt(&text, "%s\"token%d\":%d", i > 0 ? "," : "", i, i);
+    for (int i = 0; i < 50000; i++)
+        as_buf_fmt(&text, "%s\"token%d\":%d", i > 0 ? "," : "", i, i);
     as_buf_str(&text, "},\"merges\":[");
-    for (int i = 0; i < 50000; i++) as_buf_fmt(&text, "%s[\"a%d\",\"b%d\"]", i > 0 ? "," : "", i, i);
+    for (int i = 0; i < 50000; i++)
+        as_buf_fmt(&text, "%s[\"a%d\",\"b%d\"]", i > 0 ? "," : "", i, i);
     as_buf_str(&text, "]}");
     const clock_t begin = clock();
     as_json *const v = parse(text.p);

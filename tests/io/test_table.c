@@ -25,8 +25,10 @@ static void show(as_buf *out, const as_table *t) {
         as_buf_char(out, ';');
         for (int c = 0; c < as_table_cols(t); c++) {
             if (c > 0) as_buf_char(out, '|');
-            if (as_table_is_null(t, r, c)) as_buf_str(out, "<null>");
-            else as_buf_add(out, as_table_cell(t, r, c).p, as_table_cell(t, r, c).n);
+            if (as_table_is_null(t, r, c))
+                as_buf_str(out, "<null>");
+            else
+                as_buf_add(out, as_table_cell(t, r, c).p, as_table_cell(t, r, c).n);
         }
         as_buf_fmt(out, "@%lld", (long long)as_table_line(t, r));
     }
@@ -38,6 +40,7 @@ typedef struct good_case {
     const char *text, *want;
 } good_case;
 
+// clang-format off
 static const good_case good[] = {
     {"header", "t.csv", {0}, "a,b\n1,2\n3,4\n", "a|b;1|2@2;3|4@3"},
     {"no last line end", "t.csv", {0}, "a,b\n1,2", "a|b;1|2@2"},
@@ -80,6 +83,7 @@ static const good_case good[] = {
     {"lossy half pairs", "t.jsonl", {.encoding = AS_UTF8_LOSSY}, "{\"a\":\"\\ud800x\",\"b\":[\"\\udc00\"]}", "a|b;\xEF\xBF\xBDx|[\"\\ufffd\"]@1"},
     {"json on standard input", "-", {0}, " {\"a\":1}", "a;1@1"},
 };
+// clang-format on
 
 static void test_table_reads_every_form(void **state) {
     (void)state;
@@ -87,7 +91,8 @@ static void test_table_reads_every_form(void **state) {
         const good_case *const g = &good[i];
         as_table *t = NULL;
         as_err err = {0};
-        if (as_table_parse(&t, as_str_of(g->text), g->file, &g->opts, &err) != ASSAY_OK) fail_msg("%s: %s", g->name, err.msg);
+        if (as_table_parse(&t, as_str_of(g->text), g->file, &g->opts, &err) != ASSAY_OK)
+            fail_msg("%s: %s", g->name, err.msg);
         as_buf out = {0};
         show(&out, t);
         if (strcmp(out.p, g->want) != 0) fail_msg("%s: %s", g->name, out.p);
@@ -106,12 +111,16 @@ static void test_table_keeps_nul_bytes_and_counts_replacements(void **state) {
     assert_true(as_str_eq(as_table_cell(t, 0, 0), (as_str){"x\0y", 3}));
     assert_true(as_str_eq(as_table_cell(t, 0, 1), (as_str){"\0", 1}));
     as_table_free(t);
-    assert_int_equal(as_table_parse(&t, as_str_of("{\"a\\u0000\":\"\\u0000\"}"), "t.jsonl", &(as_table_opts){0}, &err), ASSAY_OK);
+    assert_int_equal(as_table_parse(&t, as_str_of("{\"a\\u0000\":\"\\u0000\"}"), "t.jsonl",
+                                    &(as_table_opts){0}, &err),
+                     ASSAY_OK);
     assert_true(as_str_eq(as_table_name(t, 0), (as_str){"a\0", 2}));
     assert_int_equal(as_table_cell(t, 0, 0).n, 1);
     as_table_free(t);
     const as_table_opts lossy = {.encoding = AS_UTF8_LOSSY};
-    assert_int_equal(as_table_parse(&t, as_str_of("{\"a\":\"\xE9\\ud800\"}"), "t.jsonl", &lossy, &err), ASSAY_OK);
+    assert_int_equal(
+        as_table_parse(&t, as_str_of("{\"a\":\"\xE9\\ud800\"}"), "t.jsonl", &lossy, &err),
+        ASSAY_OK);
     assert_int_equal(as_table_replaced(t), 2);
     as_table_free(t);
 }
@@ -124,6 +133,7 @@ typedef struct bad_case {
     const char *msg, *hint; /* the whole message, and a part of the hint */
 } bad_case;
 
+// clang-format off
 static const bad_case bad[] = {
     {"empty", "t.csv", {0}, "", ASSAY_FORMAT, "t.csv: no records", "empty"},
     {"byte-order mark only", "t.csv", {0}, "\xEF\xBB\xBF", ASSAY_FORMAT, "t.csv: no records", "empty"},
@@ -173,6 +183,7 @@ static const bad_case bad[] = {
     {"trailing comma inside", "t.jsonl", {0}, "{\"a\":[1,]}", ASSAY_FORMAT, "t.jsonl:1: byte 9: a value is expected", ""},
     {"no colon", "t.jsonl", {0}, "{\"a\" 1}", ASSAY_FORMAT, "t.jsonl:1: byte 6: \":\" is expected", ""},
 };
+// clang-format on
 
 static void test_table_names_the_place_of_every_error(void **state) {
     (void)state;
@@ -181,7 +192,8 @@ static void test_table_names_the_place_of_every_error(void **state) {
         as_table *t = NULL;
         as_err err = {0};
         const as_status s = as_table_parse(&t, as_str_of(b->text), b->file, &b->opts, &err);
-        if (s != b->status || t != NULL || strcmp(err.msg, b->msg) != 0 || strstr(err.hint, b->hint) == NULL)
+        if (s != b->status || t != NULL || strcmp(err.msg, b->msg) != 0 ||
+            strstr(err.hint, b->hint) == NULL)
             fail_msg("%s: status %d \"%s\" hint \"%s\"", b->name, (int)s, err.msg, err.hint);
     }
 }
@@ -191,21 +203,29 @@ static void test_table_finds_columns_by_name_and_number(void **state) {
     as_table *t = NULL;
     as_err err = {0};
     int col;
-    assert_int_equal(as_table_parse(&t, as_str_of("id,sentence,stars,1,x,x\na,b,c,d,e,f\n"), "reviews.csv", &(as_table_opts){0}, &err), ASSAY_OK);
-    static const struct { const char *name; int col; } found[] = {{"id", 0}, {"stars", 2}, {"1", 3}, {"2", 1}, {"6", 5}};
+    assert_int_equal(as_table_parse(&t, as_str_of("id,sentence,stars,1,x,x\na,b,c,d,e,f\n"),
+                                    "reviews.csv", &(as_table_opts){0}, &err),
+                     ASSAY_OK);
+    static const struct {
+        const char *name;
+        int col;
+    } found[] = {{"id", 0}, {"stars", 2}, {"1", 3}, {"2", 1}, {"6", 5}};
     for (size_t i = 0; i < AS_COUNT(found); i++) {
         assert_int_equal(as_table_find(t, found[i].name, &col, &err), ASSAY_OK);
         assert_int_equal(col, found[i].col);
     }
     assert_int_equal(as_table_find(t, "sentense", &col, &err), ASSAY_USAGE);
     assert_string_equal(err.msg, "reviews.csv:1: no column \"sentense\"");
-    assert_string_equal(err.hint, "the columns are id, sentence, stars, 1, x, x; did you mean \"sentence\"?");
+    assert_string_equal(err.hint,
+                        "the columns are id, sentence, stars, 1, x, x; did you mean \"sentence\"?");
     assert_int_equal(as_table_find(t, "0", &col, &err), ASSAY_USAGE);
     assert_int_equal(as_table_find(t, "7", &col, &err), ASSAY_USAGE);
     assert_int_equal(as_table_find(t, "x", &col, &err), ASSAY_USAGE);
     assert_string_equal(err.msg, "reviews.csv:1: columns 5 and 6 are both named \"x\"");
     as_table_free(t);
-    assert_int_equal(as_table_parse(&t, as_str_of("a\tb\n1\t2\n"), "t.csv", &(as_table_opts){0}, &err), ASSAY_OK);
+    assert_int_equal(
+        as_table_parse(&t, as_str_of("a\tb\n1\t2\n"), "t.csv", &(as_table_opts){0}, &err),
+        ASSAY_OK);
     assert_int_equal(as_table_find(t, "a", &col, &err), ASSAY_USAGE);
     assert_non_null(strstr(err.hint, "--sep"));
     as_table_free(t);
@@ -215,18 +235,22 @@ static void test_table_finds_columns_by_name_and_number(void **state) {
 static void check_golden(const as_json *c) {
     const as_json *const rows = as_json_get(c, "rows");
     const char *const name = as_json_str(as_json_get(c, "name"), AS_LIT("?")).p;
-    const as_table_opts opts = {.no_header = true, .no_quotes = as_json_bool(as_json_get(c, "no_quotes"), false),
+    const as_table_opts opts = {.no_header = true,
+                                .no_quotes = as_json_bool(as_json_get(c, "no_quotes"), false),
                                 .sep = as_json_str(as_json_get(c, "sep"), AS_LIT(",")).p[0]};
     bool rectangular = as_json_typeof(rows) == AS_JSON_ARRAY && as_json_count(rows) > 0;
     for (size_t r = 1; rectangular && r < as_json_count(rows); r++)
         rectangular = as_json_count(as_json_at(rows, r)) == as_json_count(as_json_at(rows, 0));
     as_table *t = NULL;
     as_err err = {0};
-    const as_status s = as_table_parse(&t, as_json_str(as_json_get(c, "text"), AS_LIT("")), "t.csv", &opts, &err);
-    if (s != (rectangular ? ASSAY_OK : ASSAY_FORMAT)) fail_msg("%s: %s", name, s == ASSAY_OK ? "accepted" : err.msg);
+    const as_status s =
+        as_table_parse(&t, as_json_str(as_json_get(c, "text"), AS_LIT("")), "t.csv", &opts, &err);
+    if (s != (rectangular ? ASSAY_OK : ASSAY_FORMAT))
+        fail_msg("%s: %s", name, s == ASSAY_OK ? "accepted" : err.msg);
     for (size_t r = 0; s == ASSAY_OK && r < as_json_count(rows); r++)
         for (size_t k = 0; k < as_json_count(as_json_at(rows, r)); k++)
-            if (!as_str_eq(as_json_str(as_json_at(as_json_at(rows, r), k), AS_LIT("?")), as_table_cell(t, (int64_t)r, (int)k)))
+            if (!as_str_eq(as_json_str(as_json_at(as_json_at(rows, r), k), AS_LIT("?")),
+                           as_table_cell(t, (int64_t)r, (int)k)))
                 fail_msg("%s: row %zu, cell %zu", name, r, k);
     if (s == ASSAY_OK) assert_int_equal(as_table_rows(t), as_json_count(rows));
     as_table_free(t);
@@ -239,7 +263,8 @@ static void test_table_csv_equals_python_on_hard_inputs(void **state) {
     assert_int_equal(as_json_read(&golden, "tests/golden/csv/csv.json", &err), ASSAY_OK);
     const as_json *const cases = as_json_get(golden, "cases");
     assert_true(as_json_count(cases) > 1000);
-    for (size_t i = 0; i < as_json_count(cases); i++) check_golden(as_json_at(cases, i));
+    for (size_t i = 0; i < as_json_count(cases); i++)
+        check_golden(as_json_at(cases, i));
     as_json_free(golden);
 }
 
@@ -271,12 +296,16 @@ static void test_table_unpacks_gzip_and_zstd_with_many_members(void **state) {
     for (int k = 0; k < 2; k++) {
         as_buf out = {0};
         as_err err = {0};
-        if (as_decompress(&out, (as_str){packed[k], n[k] + (k == 0 ? 8 : 0)}, "t", 0, &err) != ASSAY_OK) fail_msg("%s", err.msg);
+        if (as_decompress(&out, (as_str){packed[k], n[k] + (k == 0 ? 8 : 0)}, "t", 0, &err) !=
+            ASSAY_OK)
+            fail_msg("%s", err.msg);
         assert_string_equal(out.p, "a,b\n1,2\n3,4\n");
         as_buf_clear(&out);
-        for (size_t cut = 4; cut < n[k]; cut++) { /* a cut after a whole member is not seen, all others are */
+        for (size_t cut = 4; cut < n[k];
+             cut++) { /* a cut after a whole member is not seen, all others are */
             const as_status s = as_decompress(&out, (as_str){packed[k], cut}, "t.gz", 0, &err);
-            if (s == ASSAY_OK) assert_string_equal(out.p, text);
+            if (s == ASSAY_OK)
+                assert_string_equal(out.p, text);
             else {
                 assert_int_equal(s, ASSAY_FORMAT);
                 assert_non_null(strstr(err.msg, "t.gz: "));
@@ -290,19 +319,27 @@ static void test_table_unpacks_gzip_and_zstd_with_many_members(void **state) {
 
 static void test_table_refuses_damaged_and_foreign_packings(void **state) {
     (void)state;
-    static const struct { const char *bytes; size_t n; const char *says; } cases[] = {
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *says;
+    } cases[] = {
         {"BZh91AY&SY....", 14, "bzip2"},
-        {"\xFD" "7zXZ\0...", 9, "xz"},
+        {"\xFD"
+         "7zXZ\0...",
+         9, "xz"},
         {"PK\x03\x04....", 8, "zip"},
         {"\x1F\x8B\x08", 3, "end too early"},
         {"\x28\xB5\x2F\xFD", 4, "end too early"},
         {"\x1F\x8B\x08\0\0\0\0\0\0\0\xFF\xFF\xFF\xFF", 14, "damaged gzip"},
-        {"\x28\xB5\x2F\xFD\x00\x00\x07\x00\x00", 9, "damaged zstd"}, /* a block of the reserved type */
+        {"\x28\xB5\x2F\xFD\x00\x00\x07\x00\x00", 9,
+         "damaged zstd"}, /* a block of the reserved type */
     };
     for (size_t i = 0; i < AS_COUNT(cases); i++) {
         as_buf out = {0};
         as_err err = {0};
-        assert_int_equal(as_decompress(&out, (as_str){cases[i].bytes, cases[i].n}, "f", 0, &err), ASSAY_FORMAT);
+        assert_int_equal(as_decompress(&out, (as_str){cases[i].bytes, cases[i].n}, "f", 0, &err),
+                         ASSAY_FORMAT);
         if (strstr(err.msg, cases[i].says) == NULL) fail_msg("%s", err.msg);
         as_buf_free(&out);
     }
@@ -323,10 +360,12 @@ static void test_table_bounds_what_a_small_file_unpacks_to(void **state) {
     const size_t size = 8 << 20, cap = 64 << 10;
     char *const zeros = as_calloc(size, 1), *const packed = as_alloc(cap, 1);
     for (int k = 0; k < 2; k++) {
-        const size_t n = k == 0 ? gzip_bytes(packed, cap, zeros, size) : ZSTD_compress(packed, cap, zeros, size, 3);
+        const size_t n = k == 0 ? gzip_bytes(packed, cap, zeros, size)
+                                : ZSTD_compress(packed, cap, zeros, size, 3);
         as_buf out = {0};
         as_err err = {0};
-        assert_int_equal(as_decompress(&out, (as_str){packed, n}, "bomb.gz", 1000000, &err), ASSAY_NOMEM);
+        assert_int_equal(as_decompress(&out, (as_str){packed, n}, "bomb.gz", 1000000, &err),
+                         ASSAY_NOMEM);
         assert_string_equal(err.msg, "bomb.gz: unpacks to more than 1 MB");
         assert_true(out.n <= 1000000);
         as_buf_free(&out);
@@ -344,14 +383,20 @@ static void test_table_opens_files_by_content(void **state) {
     const int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    const struct { const char *suffix; bool pack; } cases[] = {{".csv", false}, {".csv.gz", true}, {".csv.zst", true}, {".csv", true}};
+    const struct {
+        const char *suffix;
+        bool pack;
+    } cases[] = {{".csv", false}, {".csv.gz", true}, {".csv.zst", true}, {".csv", true}};
     for (size_t i = 0; i < AS_COUNT(cases); i++) {
         as_table *t = NULL;
         as_err err = {0};
         snprintf(named, sizeof named, "%s%s", path, cases[i].suffix);
         const size_t n = gzip_bytes(packed, sizeof packed, "a,b\n1,2\n", 8);
-        assert_int_equal(as_file_write(named, cases[i].pack ? packed : "a,b\n1,2\n", cases[i].pack ? n : 8, &err), ASSAY_OK);
-        if (as_table_open(&t, named, &(as_table_opts){0}, &err) != ASSAY_OK) fail_msg("%s", err.msg);
+        assert_int_equal(as_file_write(named, cases[i].pack ? packed : "a,b\n1,2\n",
+                                       cases[i].pack ? n : 8, &err),
+                         ASSAY_OK);
+        if (as_table_open(&t, named, &(as_table_opts){0}, &err) != ASSAY_OK)
+            fail_msg("%s", err.msg);
         assert_true(as_str_is(as_table_cell(t, 0, 1), "2"));
         assert_string_equal(as_table_path(t), named);
         as_table_free(t);
@@ -366,7 +411,10 @@ static void test_table_opens_files_by_content(void **state) {
 
 static void test_table_survives_every_failed_allocation(void **state) {
     (void)state;
-    static const struct { const char *file, *text; as_table_opts opts; } cases[] = {
+    static const struct {
+        const char *file, *text;
+        as_table_opts opts;
+    } cases[] = {
         {"t.csv", "a,b\n\"1\",2\n3,4\n", {0}},
         {"t.csv", "1,2\n3,4\n", {.columns = "x,y"}},
         {"t.csv", "a\ncaf\xE9\n", {.encoding = AS_LATIN1}},
@@ -380,7 +428,8 @@ static void test_table_survives_every_failed_allocation(void **state) {
             as_table *t = NULL;
             as_err err = {0};
             as_mem_fail_after(n);
-            const as_status s = as_table_parse(&t, as_str_of(cases[i].text), cases[i].file, &cases[i].opts, &err);
+            const as_status s =
+                as_table_parse(&t, as_str_of(cases[i].text), cases[i].file, &cases[i].opts, &err);
             as_mem_fail_after(0);
             as_table_free(t);
             assert_int_equal(as_mem_live_blocks(), before);
@@ -397,7 +446,8 @@ static double seconds_to_read(const as_buf *text, const char *name, int64_t rows
     as_table *t = NULL;
     as_err err = {0};
     const clock_t begin = clock();
-    if (as_table_parse(&t, as_buf_view(text), name, &(as_table_opts){0}, &err) != ASSAY_OK) fail_msg("%s", err.msg);
+    if (as_table_parse(&t, as_buf_view(text), name, &(as_table_opts){0}, &err) != ASSAY_OK)
+        fail_msg("%s", err.msg);
     const double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
     assert_int_equal(as_table_rows(t), rows);
     print_message("%s: %.0f MB in %.0f ms\n", name, (double)text->n / 1e6, seconds * 1e3);
@@ -405,24 +455,33 @@ static double seconds_to_read(const as_buf *text, const char *name, int64_t rows
     return seconds;
 }
 
-/* Sizes that would show a quadratic reader; the bounds are loose, for sanitizers and busy machines. */
+/* Sizes that would show a quadratic reader; the bounds are loose, for sanitizers and busy machines.
+ */
 static void test_table_reads_large_files_and_long_lines_in_time(void **state) {
     (void)state;
     as_buf text = {0};
     as_buf_str(&text, "id,label,text\n");
-    for (int i = 0; i < 200000; i++) as_buf_fmt(&text, "%d,%d,\"a text of usual length, with \"\"quotes\"\" and a number %d\"\n", i, i % 2, i);
+    for (int i = 0; i < 200000; i++)
+        as_buf_fmt(&text, "%d,%d,\"a text of usual length, with \"\"quotes\"\" and a number %d\"\n",
+                   i, i % 2, i);
     assert_true(seconds_to_read(&text, "many.csv", 200000) < 5.0);
     as_buf_clear(&text);
-    for (int i = 0; i < 100000; i++) as_buf_fmt(&text, "{\"id\":%d,\"text\":\"a text of usual length\\nwith \\u00e9scapes\",\"l\":[1, 2]}\n", i);
+    for (int i = 0; i < 100000; i++)
+        as_buf_fmt(
+            &text,
+            "{\"id\":%d,\"text\":\"a text of usual length\\nwith \\u00e9scapes\",\"l\":[1, 2]}\n",
+            i);
     assert_true(seconds_to_read(&text, "many.jsonl", 100000) < 5.0);
     as_buf_clear(&text);
-    for (int i = 0; i < 50000; i++) as_buf_fmt(&text, "{\"key%d\":%d}\n", i, i);
+    for (int i = 0; i < 50000; i++)
+        as_buf_fmt(&text, "{\"key%d\":%d}\n", i, i);
     assert_true(seconds_to_read(&text, "keys.jsonl", 50000) < 5.0);
     as_buf_clear(&text);
     as_buf_str(&text, "a,b\n");
     for (int i = 0; i < 8; i++) {
         as_buf_char(&text, '"');
-        for (int k = 0; k < 1 << 20; k++) as_buf_char(&text, k % 64 == 63 ? '\n' : 'x');
+        for (int k = 0; k < 1 << 20; k++)
+            as_buf_char(&text, k % 64 == 63 ? '\n' : 'x');
         as_buf_str(&text, "\",1\n");
     }
     assert_true(seconds_to_read(&text, "long.csv", 8) < 5.0);
@@ -430,6 +489,7 @@ static void test_table_reads_large_files_and_long_lines_in_time(void **state) {
 }
 
 /* The shared data as they lie there; rows: the published sizes. cols 0: not checked. */
+// clang-format off
 static const struct { const char *path; as_table_opts opts; int64_t rows; int cols; } real[] = {
     {"sst/stsa.binary.train", {.sep = ' ', .max_split = 1, .columns = "label,text", .no_header = true}, 6920, 2},
     {"sst/stsa.binary.dev", {.sep = ' ', .max_split = 1, .columns = "label,text", .no_header = true}, 872, 2},
@@ -456,6 +516,7 @@ static const struct { const char *path; as_table_opts opts; int64_t rows; int co
     {"chnsenticorp-zh/waimai_10k/waimai_10k.csv", {0}, 11987, 2},
     {"chnsenticorp-zh/ChnSentiCorp_htl_all/ChnSentiCorp_htl_all.csv", {0}, 7766, 2},
 };
+// clang-format on
 
 static void test_table_reads_real_files_as_they_lie(void **state) {
     (void)state;
@@ -465,12 +526,17 @@ static void test_table_reads_real_files_as_they_lie(void **state) {
         as_table *t = NULL;
         as_err err = {0};
         char *const path = as_path_join(data, real[i].path);
-        if (as_table_open(&t, path, &real[i].opts, &err) != ASSAY_OK) fail_msg("%s hint: %s", err.msg, err.hint);
-        if (as_table_rows(t) != real[i].rows || (real[i].cols > 0 && as_table_cols(t) != real[i].cols))
-            fail_msg("%s: %lld rows, %d columns", real[i].path, (long long)as_table_rows(t), as_table_cols(t));
-        for (int64_t r = 0; strncmp(real[i].path, "sst/stsa.binary", 15) == 0 && r < real[i].rows; r++) {
+        if (as_table_open(&t, path, &real[i].opts, &err) != ASSAY_OK)
+            fail_msg("%s hint: %s", err.msg, err.hint);
+        if (as_table_rows(t) != real[i].rows ||
+            (real[i].cols > 0 && as_table_cols(t) != real[i].cols))
+            fail_msg("%s: %lld rows, %d columns", real[i].path, (long long)as_table_rows(t),
+                     as_table_cols(t));
+        for (int64_t r = 0; strncmp(real[i].path, "sst/stsa.binary", 15) == 0 && r < real[i].rows;
+             r++) {
             const as_str label = as_table_cell(t, r, 0);
-            assert_true(label.n == 1 && (label.p[0] == '0' || label.p[0] == '1') && as_table_cell(t, r, 1).n > 0);
+            assert_true(label.n == 1 && (label.p[0] == '0' || label.p[0] == '1') &&
+                        as_table_cell(t, r, 1).n > 0);
         }
         as_free(path);
         as_table_free(t);

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
-/* want: the tree as compact JSON; from the YAML 1.2 specification, chapter 10.3, unless told otherwise. */
+/* want: the tree as compact JSON; from the YAML 1.2 specification, chapter 10.3, unless told
+ * otherwise. */
+// clang-format off
 static const struct { const char *name, *text, *want; } good[] = {
     {"empty", "", "null"},
     {"comment only", "# nothing\n", "null"},
@@ -34,13 +36,15 @@ static const struct { const char *name, *text, *want; } good[] = {
     {"document marks", "---\na: 1\n...\n", "{\"a\":1}"},
     {"escapes", "\"\\u00e9\\x41\\0\"", "\"\xC3\xA9" "A\\u0000\""},
 };
+// clang-format on
 
 static void test_yaml_reads_the_core_schema(void **state) {
     (void)state;
     for (size_t i = 0; i < AS_COUNT(good); i++) {
         as_json *v = NULL;
         as_err err = {0};
-        if (as_yaml_parse(&v, as_str_of(good[i].text), "t.yaml", &err) != ASSAY_OK) fail_msg("%s: %s", good[i].name, err.msg);
+        if (as_yaml_parse(&v, as_str_of(good[i].text), "t.yaml", &err) != ASSAY_OK)
+            fail_msg("%s: %s", good[i].name, err.msg);
         as_buf out = {0};
         as_json_dump(&out, v, 0);
         if (strcmp(out.p, good[i].want) != 0) fail_msg("%s: %s", good[i].name, out.p);
@@ -49,6 +53,7 @@ static void test_yaml_reads_the_core_schema(void **state) {
     }
 }
 
+// clang-format off
 static const struct { const char *name, *text, *place, *says; } bad[] = {
     {"unknown tag", "a: 1\nb: !function utils.f", "t.yaml:2:", "!function"},
     {"unknown tag on a list", "a: !x []", "t.yaml:1:", "!x"},
@@ -68,6 +73,7 @@ static const struct { const char *name, *text, *place, *says; } bad[] = {
     {"invalid UTF-8", "a: b\nc: \xE9\n", "t.yaml:2:", "UTF-8"},
     {"control character", "a: \x01", "t.yaml:1:", "control characters"},
 };
+// clang-format on
 
 static void test_yaml_names_the_line_of_every_error(void **state) {
     (void)state;
@@ -76,7 +82,8 @@ static void test_yaml_names_the_line_of_every_error(void **state) {
         as_err err = {0};
         assert_int_equal(as_yaml_parse(&v, as_str_of(bad[i].text), "t.yaml", &err), ASSAY_FORMAT);
         assert_null(v);
-        if (strncmp(err.msg, bad[i].place, strlen(bad[i].place)) != 0 || strstr(err.msg, bad[i].says) == NULL)
+        if (strncmp(err.msg, bad[i].place, strlen(bad[i].place)) != 0 ||
+            strstr(err.msg, bad[i].says) == NULL)
             fail_msg("%s: %s", bad[i].name, err.msg);
     }
 }
@@ -89,13 +96,15 @@ static void test_yaml_bounds_aliases_and_depth(void **state) {
     as_buf_str(&text, "- &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for (int i = 1; i < 12; i++) {
         as_buf_fmt(&text, "- &a%d [", i);
-        for (int k = 0; k < 10; k++) as_buf_fmt(&text, "*a%d, ", i - 1);
+        for (int k = 0; k < 10; k++)
+            as_buf_fmt(&text, "*a%d, ", i - 1);
         as_buf_str(&text, "]\n");
     }
     assert_int_equal(as_yaml_parse(&v, as_buf_view(&text), "bomb", &err), ASSAY_FORMAT);
     assert_non_null(strstr(err.msg, "bomb:6:"));
     as_buf_clear(&text);
-    for (int i = 0; i < 500; i++) as_buf_char(&text, '[');
+    for (int i = 0; i < 500; i++)
+        as_buf_char(&text, '[');
     assert_int_equal(as_yaml_parse(&v, as_buf_view(&text), "deep", &err), ASSAY_FORMAT);
     assert_non_null(strstr(err.msg, "levels deep"));
     as_buf_free(&text);
