@@ -58,8 +58,8 @@ static bool probe_rows(as_engine *e, bool *same) {
     float *want = as_alloc_aligned(AS_ROW_MAX * PROBE_N, sizeof *want), *y = as_alloc_aligned(AS_ROW_MAX * PROBE_N, sizeof *y);
     as_pack *p = NULL;
     bool ok = x && w && want && y;
-    for (int i = 0; ok && i < PROBE_N * PROBE_K; i++) w[i] = (float)((i * 7919) % 1013) / 1013.0f - 0.5f;
-    for (int i = 0; ok && i < AS_ROW_MAX * PROBE_K; i++) x[i] = (float)((i * 104729) % 997) / 997.0f - 0.5f;
+    for (int64_t i = 0; ok && i < PROBE_N * PROBE_K; i++) w[i] = (float)((i * 7919) % 1013) / 1013.0f - 0.5f;
+    for (int64_t i = 0; ok && i < AS_ROW_MAX * PROBE_K; i++) x[i] = (float)((i * 104729) % 997) / 997.0f - 0.5f;
     ok = ok && as_pack_new(&p, e, PROBE_N, PROBE_K, false, NULL) == AS_OK && as_pack_fill(e, p, w, 0, NULL) == AS_OK;
     as_linear_args g = {.y = want, .x = x, .pack = p, .m = AS_ROW_MAX};
     ok = ok && as_linear_forward(e, &g, 0);

@@ -1,0 +1,178 @@
+#include "model/model.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/model_impl.h"
+#include <stdio.h>
+#include <string.h>
+
+static const int head_pieces[] = {
+    [AS_HEAD_NONE] = PIECE_BASE,
+    [AS_HEAD_CLASSIFY] = PIECE_BASE | PIECE_POOLER | PIECE_CLASSIFIER,
+    [AS_HEAD_MLM] = PIECE_BASE | PIECE_MLM,
+    [AS_HEAD_NSP] = PIECE_BASE | PIECE_POOLER | PIECE_NSP,
+};
+
+/* The labels of the head: the caller's, else the config's. */
+static as_status choose_labels(as_model *m, as_err *err) {
+    char *const *from = m->opts.labels ? m->opts.labels : m->config.labels;
+    m->num_labels = m->opts.labels ? m->opts.num_labels : m->config.num_labels;
+    m->problem = m->opts.problem ? m->opts.problem : m->config.problem;
+    if (!m->problem) m->problem = m->num_labels == 1 ? AS_PROBLEM_REGRESSION : AS_PROBLEM_SINGLE;
+    m->labels = as_calloc((size_t)m->num_labels, sizeof *m->labels);
+    if (!m->labels) return as_fail_nomem(err, "labels", 0);
+    for (int i = 0; i < m->num_labels; i++)
+        if (!(m->labels[i] = as_strdup(from[i]))) return as_fail_nomem(err, "labels", 0);
+    return AS_OK;
+}
+
+/* Memory is said before the work: private masters and packs (twice in training), not the mapped tables. */
+static as_status check_memory(const as_model *m, as_err *err) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < m->param_count; i++) {
+        uint64_t n;
+        if (!as_mul_u64((uint64_t)m->params[i]->rows, (uint64_t)m->params[i]->cols, &n) || !as_mul_u64(n, m->opts.train ? 16 : 4, &n) ||
+            !as_add_u64(bytes, n, &bytes))
+            bytes = UINT64_MAX;
+    }
+    const uint64_t have = as_mem_available();
+    if (bytes <= have) return AS_OK;
+    (void)as_fail(err, AS_NOMEM, "%s: needs about %llu MB of memory, %llu MB are free", m->dir, (unsigned long long)(bytes >> 20),
+                  (unsigned long long)(have >> 20));
+    as_hint(err, "Use a smaller model, or a machine with more memory.");
+    return AS_NOMEM;
+}
+
+static as_status open_into(as_model *m, const char *dir, as_err *err) {
+    if (!(m->dir = as_strdup(dir))) return as_fail_nomem(err, "a path", 0);
+    AS_TRY(as_config_read(&m->config, dir, err));
+    m->arch = as_arch_find(as_str_of(m->config.model_type));
+    m->pieces = head_pieces[m->opts.head];
+    if (m->opts.head == AS_HEAD_MLM && !m->config.tied) m->pieces |= PIECE_DECODER;
+    AS_TRY(choose_labels(m, err));
+    AS_TRY(as_model_expand(m, err));
+    AS_TRY(check_memory(m, err));
+    return as_model_load(m, err);
+}
+
+as_status as_model_open(as_model **out, as_engine *e, const char *dir, const as_model_opts *o, as_err *err) {
+    *out = NULL;
+    as_model *m = as_calloc(1, sizeof *m);
+    if (!m) return as_fail_nomem(err, "a model", sizeof *m);
+    m->e = e, m->opts = *o;
+    const as_status s = open_into(m, dir, err);
+    m->opts.labels = NULL; /* borrowed for the call only */
+    if (s == AS_OK)
+        *out = m;
+    else
+        as_model_free(m);
+    return s;
+}
+
+void as_model_free(as_model *m) {
+    if (!m) return;
+    for (size_t i = 0; i < m->param_count; i++) as_pack_free(m->params[i]->pack);
+    for (size_t i = 0; i < m->slot_count; i++) as_free(m->slots[i].name), as_free(m->slots[i].alias);
+    for (int i = 0; m->labels && i < m->num_labels; i++) as_free(m->labels[i]);
+    if (m->weights) {
+        void *layers;
+        memcpy(&layers, (char *)m->weights + m->arch->layers_at, sizeof layers);
+        as_free(layers);
+    }
+    as_free(m->labels), as_free(m->slots), as_free(m->params), as_free(m->weights), as_free(m->dir);
+    as_free_aligned(m->block);
+    as_weights_close(m->files);
+    as_config_free(&m->config);
+    as_free(m);
+}
+
+const as_config *as_model_config(const as_model *m) { return &m->config; }
+const void *as_model_weights(const as_model *m) { return m->weights; }
+as_engine *as_model_engine(const as_model *m) { return m->e; }
+const char *as_model_dir(const as_model *m) { return m->dir; }
+as_head as_model_head(const as_model *m) { return m->opts.head; }
+as_problem as_model_problem(const as_model *m) { return m->problem; }
+int as_model_num_labels(const as_model *m) { return m->num_labels; }
+char *const *as_model_labels(const as_model *m) { return m->labels; }
+bool as_model_head_is_fresh(const as_model *m) { return m->head_fresh; }
+int64_t as_model_missing(const as_model *m) { return m->missing; }
+size_t as_model_param_count(const as_model *m) { return m->param_count; }
+as_param *as_model_param(const as_model *m, size_t i) { return m->params[i]; }
+size_t as_model_bytes(const as_model *m) { return m->block_floats * sizeof(float) + m->pack_bytes; }
+int64_t as_model_parameters(const as_model *m) {
+    int64_t n = 0;
+    for (size_t i = 0; i < m->param_count; i++) n += m->params[i]->rows * m->params[i]->cols;
+    return n;
+}
+void as_model_set_dropout(as_model *m, float p) {
+    if (p >= 0.0f) m->config.dropout = m->config.attention_dropout = m->config.classifier_dropout = p;
+}
+
+as_status as_model_has_classifier(bool *out, const char *dir, as_err *err) {
+    as_weight_files *w;
+    *out = false;
+    AS_TRY(as_weights_open(&w, dir, err));
+    *out = as_weights_find(w, "classifier.weight") != NULL;
+    as_weights_close(w);
+    return AS_OK;
+}
+
+as_status as_model_digest(const as_model *m, char hex[65], as_err *err) {
+    as_buf all = {0};
+    as_buf_str(&all, m->arch->model_type);
+    as_json_dump(&all, m->config.raw, 0);
+    as_status s = AS_OK;
+    if (m->opts.fresh)
+        as_buf_fmt(&all, "fresh %llu", (unsigned long long)m->opts.seed);
+    else
+        for (size_t i = 0; s == AS_OK && i < as_weights_file_count(m->files); i++) {
+            as_sha256 h;
+            s = as_sha256_file(&h, as_weights_file_path(m->files, i), err);
+            if (s == AS_OK) as_buf_str(&all, h.hex);
+        }
+    if (s == AS_OK && all.failed) s = as_fail_nomem(err, "a digest", all.n);
+    if (s == AS_OK) memcpy(hex, as_sha256_of(all.p, all.n).hex, 65);
+    as_buf_free(&all);
+    return s;
+}
+
+/* --- saving --- */
+/* Each slot is rows of its parameter, so a fused parameter is written as the tensors it was read from. Masters are needed:
+ * a model opened for training, or one whose linear weights are still in its files. */
+static as_status view_slot(const as_model *m, const as_slot *s, as_weight_view *v, as_err *err) {
+    const as_param *p = s->param;
+    const bool matrix = s->row->kind == WEIGHT_LINEAR || s->row->kind == WEIGHT_TABLE;
+    *v = (as_weight_view){.name = s->name, .dtype = AS_F32, .rank = matrix ? 2 : 1, .numel = s->rows * s->cols};
+    v->shape[0] = v->rank == 1 ? s->cols : s->rows, v->shape[1] = s->cols;
+    if (!p->w) return as_fail(err, AS_USAGE, "%s: was opened for inference and cannot be saved", m->dir);
+    v->data = p->w + (p->rows == 1 ? s->at : s->at * p->cols);
+    return AS_OK;
+}
+
+static const char *architecture(const as_model *m) {
+    switch (m->opts.head) {
+    case AS_HEAD_CLASSIFY: return m->arch->class_head;
+    case AS_HEAD_MLM: return m->arch->mlm_head;
+    case AS_HEAD_NSP: return m->arch->nsp_head;
+    default: return m->arch->base;
+    }
+}
+
+as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
+    AS_TRY(as_dir_make(dir, err));
+    as_weight_view *v = as_calloc(m->slot_count, sizeof *v);
+    char *config = as_path_join(dir, "config.json"), *weights = as_path_join(dir, "model.safetensors");
+    as_status s = v && config && weights ? AS_OK : as_fail_nomem(err, "saving", 0);
+    for (size_t i = 0; s == AS_OK && i < m->slot_count; i++) {
+        s = view_slot(m, &m->slots[i], &v[i], err);
+        /* The headless class of transformers has no prefix. */
+        if (m->opts.head == AS_HEAD_NONE && strncmp(v[i].name, m->arch->prefix, strlen(m->arch->prefix)) == 0) v[i].name += strlen(m->arch->prefix);
+    }
+    const bool classify = m->opts.head == AS_HEAD_CLASSIFY;
+    const as_config_change g = {.architecture = architecture(m), .labels = classify ? m->labels : NULL, .num_labels = m->num_labels,
+                                .problem = classify ? m->problem : AS_PROBLEM_UNSET};
+    if (s == AS_OK) s = as_safetensors_write(weights, v, m->slot_count, err);
+    if (s == AS_OK) s = as_config_write(&m->config, &g, config, err);
+    as_free(v), as_free(config), as_free(weights);
+    return s;
+}

@@ -1,0 +1,201 @@
+#include "model/config.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/arch.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct { const char *name; as_act act; } activations[] = {
+    {"gelu", AS_ACT_GELU}, {"gelu_new", AS_ACT_GELU_TANH}, {"gelu_pytorch_tanh", AS_ACT_GELU_TANH}, {"gelu_fast", AS_ACT_GELU_TANH},
+    {"relu", AS_ACT_RELU}, {"silu", AS_ACT_SILU}, {"swish", AS_ACT_SILU}, {"tanh", AS_ACT_TANH},
+};
+
+static as_status bad(const as_config *c, as_err *err, const char *what) {
+    return as_fail(err, AS_FORMAT, "%s: %s", c->path, what);
+}
+
+static as_status read_size(const as_config *c, int64_t *out, const char *key, int64_t fallback, as_err *err) {
+    const as_json *v = as_json_get(c->raw, key);
+    *out = v ? as_json_int(v, -1) : fallback;
+    if (*out <= 0 || *out > INT32_MAX)
+        return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a size between 1 and 2147483647", c->path, key);
+    return AS_OK;
+}
+static as_status read_probability(const as_config *c, float *out, const char *key, float fallback, as_err *err) {
+    const as_json *v = as_json_get(c->raw, key);
+    *out = v && as_json_typeof(v) != AS_JSON_NULL ? (float)as_json_real(v, -1.0) : fallback;
+    if (!(*out >= 0.0f && *out < 1.0f)) return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a probability", c->path, key);
+    return AS_OK;
+}
+
+static as_status read_act(as_config *c, as_err *err) {
+    const as_str name = as_json_str(as_json_get(c->raw, "hidden_act"), AS_LIT("gelu"));
+    for (size_t i = 0; i < AS_COUNT(activations); i++)
+        if (as_str_is(name, activations[i].name)) return c->act = activations[i].act, AS_OK;
+    (void)as_fail(err, AS_FORMAT, "%s: unknown hidden_act \"%.*s\"", c->path, (int)name.n, name.p);
+    as_hint(err, "known: gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu, silu, swish, tanh.");
+    return AS_FORMAT;
+}
+
+/* id2label is an object {"0": "name", ...}: every id from 0 to n-1 once. */
+static as_status read_labels(as_config *c, as_err *err) {
+    const as_json *map = as_json_get(c->raw, "id2label");
+    c->labels_given = as_json_typeof(map) == AS_JSON_OBJECT && as_json_count(map) > 0;
+    int64_t n = c->labels_given ? (int64_t)as_json_count(map) : as_json_int(as_json_get(c->raw, "num_labels"), 2);
+    if (n < 1 || n > 1 << 20) return bad(c, err, "the number of labels is not between 1 and 1048576");
+    c->labels = as_calloc((size_t)n, sizeof *c->labels);
+    if (!c->labels) return as_fail_nomem(err, "labels", (size_t)n);
+    c->num_labels = (int)n;
+    for (as_json_iter *it = c->labels_given ? as_json_first(map) : NULL; it; it = as_json_next(map, it)) {
+        int64_t id;
+        const as_str name = as_json_str(as_json_iter_value(it), (as_str){NULL, 0});
+        if (!as_parse_i64(as_json_iter_key(it), &id) || id < 0 || id >= n || c->labels[id] || !name.p)
+            return bad(c, err, "\"id2label\" does not map each id from 0 on to one name");
+        if (!(c->labels[id] = as_strndup(name.p, name.n))) return as_fail_nomem(err, "labels", name.n);
+    }
+    for (int64_t i = 0; i < n && !c->labels_given; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "LABEL_%" PRId64, i);
+        if (!(c->labels[i] = as_strdup(name))) return as_fail_nomem(err, "labels", sizeof name);
+    }
+    return AS_OK;
+}
+
+static as_status read_problem(as_config *c, as_err *err) {
+    const as_json *v = as_json_get(c->raw, "problem_type");
+    if (as_json_typeof(v) == AS_JSON_NULL) return AS_OK;
+    const as_str s = as_json_str(v, AS_LIT(""));
+    if (as_str_is(s, "single_label_classification")) c->problem = AS_PROBLEM_SINGLE;
+    else if (as_str_is(s, "multi_label_classification")) c->problem = AS_PROBLEM_MULTI;
+    else if (as_str_is(s, "regression")) c->problem = AS_PROBLEM_REGRESSION;
+    else return as_fail(err, AS_FORMAT, "%s: unknown problem_type \"%.*s\"", c->path, (int)s.n, s.p);
+    return AS_OK;
+}
+
+static as_status read_keys(as_config *c, as_err *err) {
+    if (as_json_typeof(c->raw) != AS_JSON_OBJECT) return bad(c, err, "is not a JSON object");
+    const as_str type = as_json_str(as_json_get(c->raw, "model_type"), AS_LIT(""));
+    if (!as_arch_find(type)) {
+        if (type.n == 0)
+            (void)bad(c, err, "has no \"model_type\"");
+        else
+            (void)as_fail(err, AS_FORMAT, "%s: architecture \"%.*s\" is not supported", c->path, (int)type.n, type.p);
+        as_hint(err, "Supported: %s.", as_arch_names());
+        return AS_FORMAT;
+    }
+    memcpy(c->model_type, type.p, type.n); /* as_arch_find bounds its length */
+    AS_TRY(read_size(c, &c->vocab, "vocab_size", 30522, err));
+    AS_TRY(read_size(c, &c->hidden, "hidden_size", 768, err));
+    AS_TRY(read_size(c, &c->layers, "num_hidden_layers", 12, err));
+    AS_TRY(read_size(c, &c->heads, "num_attention_heads", 12, err));
+    AS_TRY(read_size(c, &c->inter, "intermediate_size", 3072, err));
+    AS_TRY(read_size(c, &c->max_pos, "max_position_embeddings", 512, err));
+    AS_TRY(read_size(c, &c->types, "type_vocab_size", 2, err));
+    if (c->layers > 4096 || c->hidden % c->heads != 0)
+        return bad(c, err, "\"hidden_size\" is not a multiple of \"num_attention_heads\", or there are over 4096 layers");
+    AS_TRY(read_act(c, err));
+    c->eps = (float)as_json_real(as_json_get(c->raw, "layer_norm_eps"), 1e-12);
+    c->init_range = (float)as_json_real(as_json_get(c->raw, "initializer_range"), 0.02);
+    AS_TRY(read_probability(c, &c->dropout, "hidden_dropout_prob", 0.1f, err));
+    AS_TRY(read_probability(c, &c->attention_dropout, "attention_probs_dropout_prob", 0.1f, err));
+    AS_TRY(read_probability(c, &c->classifier_dropout, "classifier_dropout", c->dropout, err));
+    c->pad_id = as_json_int(as_json_get(c->raw, "pad_token_id"), 0);
+    c->tied = as_json_bool(as_json_get(c->raw, "tie_word_embeddings"), true);
+    const as_str position = as_json_str(as_json_get(c->raw, "position_embedding_type"), AS_LIT("absolute"));
+    if (!as_str_is(position, "absolute"))
+        return as_fail(err, AS_FORMAT, "%s: position_embedding_type \"%.*s\" is not supported", c->path, (int)position.n, position.p);
+    const as_str arch = as_json_str(as_json_at(as_json_get(c->raw, "architectures"), 0), AS_LIT(""));
+    memcpy(c->architecture, arch.p, arch.n < sizeof c->architecture ? arch.n : sizeof c->architecture - 1);
+    AS_TRY(read_problem(c, err));
+    return read_labels(c, err);
+}
+
+static as_status from_raw(as_config *out, as_json *raw, const char *where, as_err *err) {
+    *out = (as_config){.raw = raw, .path = as_strdup(where)};
+    const as_status s = out->path ? read_keys(out, err) : as_fail_nomem(err, "a path", 0);
+    if (s != AS_OK) as_config_free(out);
+    return s;
+}
+as_status as_config_parse(as_config *out, as_str text, const char *where, as_err *err) {
+    *out = (as_config){0};
+    as_json *raw;
+    AS_TRY(as_json_parse(&raw, text, where, 0, err));
+    return from_raw(out, raw, where, err);
+}
+as_status as_config_read(as_config *out, const char *dir, as_err *err) {
+    *out = (as_config){0};
+    char *path = as_path_join(dir, "config.json");
+    if (!path) return as_fail_nomem(err, "a path", 0);
+    as_json *raw = NULL;
+    as_status s;
+    if (!as_dir_exists(dir)) {
+        s = as_fail(err, AS_IO, "%s: no such model folder", dir);
+        as_hint(err, "MODEL is a folder in Hugging Face layout: config.json, tokenizer.json or vocab.txt, model.safetensors.");
+    } else {
+        s = as_json_read(&raw, path, err);
+    }
+    if (s == AS_OK) s = from_raw(out, raw, path, err);
+    as_free(path);
+    return s;
+}
+
+void as_config_free(as_config *c) {
+    for (int i = 0; c->labels && i < c->num_labels; i++) as_free(c->labels[i]);
+    as_free(c->labels);
+    as_free(c->path);
+    as_json_free(c->raw);
+    memset(c, 0, sizeof *c);
+}
+
+/* --- saving --- */
+static void write_labels(as_buf *b, const as_config_change *g, bool inverse) {
+    as_buf_str(b, "{");
+    for (int i = 0; i < g->num_labels; i++) {
+        if (i) as_buf_str(b, ",");
+        as_buf_str(b, "\n    ");
+        if (inverse) {
+            as_buf_json_str(b, as_str_of(g->labels[i]));
+            as_buf_fmt(b, ": %d", i);
+        } else {
+            as_buf_fmt(b, "\"%d\": ", i);
+            as_buf_json_str(b, as_str_of(g->labels[i]));
+        }
+    }
+    as_buf_str(b, "\n  }");
+}
+static const char *const problem_names[] = {
+    [AS_PROBLEM_SINGLE] = "single_label_classification", [AS_PROBLEM_MULTI] = "multi_label_classification", [AS_PROBLEM_REGRESSION] = "regression"};
+
+/* One member of the new file; false when the change leaves it out. */
+static bool write_member(as_buf *b, as_str key, const as_json *value, const as_config_change *g) {
+    const bool ours = as_str_is(key, "architectures") || as_str_is(key, "dtype") || as_str_is(key, "torch_dtype") ||
+                      (g->labels && (as_str_is(key, "id2label") || as_str_is(key, "label2id") || as_str_is(key, "num_labels"))) ||
+                      (g->problem && as_str_is(key, "problem_type"));
+    if (ours) return false;
+    as_buf_str(b, ",\n  ");
+    as_buf_json_str(b, key);
+    as_buf_str(b, ": ");
+    as_json_dump(b, value, 0);
+    return true;
+}
+
+as_status as_config_write(const as_config *c, const as_config_change *g, const char *path, as_err *err) {
+    as_buf b = {0};
+    as_buf_str(&b, "{\n  \"architectures\": [");
+    as_buf_json_str(&b, as_str_of(g->architecture ? g->architecture : c->architecture));
+    as_buf_str(&b, "],\n  \"dtype\": \"float32\"");
+    if (g->labels) {
+        as_buf_str(&b, ",\n  \"id2label\": ");
+        write_labels(&b, g, false);
+        as_buf_str(&b, ",\n  \"label2id\": ");
+        write_labels(&b, g, true);
+    }
+    if (g->problem) as_buf_fmt(&b, ",\n  \"problem_type\": \"%s\"", problem_names[g->problem]);
+    for (as_json_iter *it = as_json_first(c->raw); it; it = as_json_next(c->raw, it))
+        (void)write_member(&b, as_json_iter_key(it), as_json_iter_value(it), g);
+    as_buf_str(&b, "\n}\n");
+    const as_status s = b.failed ? as_fail_nomem(err, "config.json", b.n) : as_file_write(path, b.p, b.n, err);
+    as_buf_free(&b);
+    return s;
+}

@@ -1,0 +1,44 @@
+/* model_impl.h: the inside of as_model, for the files of this folder. */
+#ifndef AS_MODEL_IMPL_H
+#define AS_MODEL_IMPL_H
+
+#include "io/weights.h"
+#include "model/bert.h"
+#include "model/model.h"
+
+/* One tensor of a checkpoint tied to its place in a parameter. */
+typedef struct as_slot {
+    const as_weight_row *row;
+    char *name, *alias;      /* expanded; alias may be NULL */
+    as_param *param;
+    int64_t rows, cols, at;  /* this tensor's shape, and its first row in the parameter */
+    bool found;
+} as_slot;
+
+struct as_model {
+    const as_arch *arch;
+    as_engine *e;
+    as_config config;
+    char *dir;
+    as_model_opts opts;
+    int pieces;              /* as_piece bits that this head has */
+    char **labels;
+    int num_labels;
+    as_problem problem;
+    void *weights;           /* the architecture's struct */
+    as_slot *slots;
+    size_t slot_count;
+    as_param **params;
+    size_t param_count;
+    as_weight_files *files;
+    float *block;            /* private masters, one aligned block */
+    size_t block_floats, pack_bytes;
+    int64_t missing;
+    bool head_fresh;
+};
+
+/* model_slots.c: expand the weight table. */
+as_status as_model_expand(as_model *m, as_err *err) AS_CHECKED;
+/* model_load.c: fill the parameters from the files, or at random; pack. */
+as_status as_model_load(as_model *m, as_err *err) AS_CHECKED;
+#endif

@@ -1,0 +1,234 @@
+/* model_load.c: parameters from files, or at random. In inference, what the files hold as aligned fp32 is used where it is
+ * mapped, and linear weights exist only in their packed form; in training everything is a private master. */
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "model/model_impl.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+static const as_weight_view *find(const as_model *m, const char *name) {
+    if (!name) return NULL;
+    const as_weight_view *v = as_weights_find(m->files, name);
+    const size_t prefix = strlen(m->arch->prefix);
+    if (!v && strncmp(name, m->arch->prefix, prefix) == 0) v = as_weights_find(m->files, name + prefix);
+    return v;
+}
+static const as_weight_view *find_slot(const as_model *m, const as_slot *s) {
+    if (m->opts.fresh) return NULL;
+    const as_weight_view *v = find(m, s->name);
+    return v ? v : find(m, s->alias);
+}
+
+static as_status check_shape(const as_model *m, const as_slot *s, const as_weight_view *v, as_err *err) {
+    const bool vector = s->rows == 1 && v->rank == 1 && v->shape[0] == s->cols;
+    if (vector || (v->rank == 2 && v->shape[0] == s->rows && v->shape[1] == s->cols)) return AS_OK;
+    char got[128] = "";
+    for (int i = 0; i < v->rank; i++) {
+        const size_t n = strlen(got);
+        snprintf(got + n, sizeof got - n, "%s%" PRId64, i ? ", " : "", v->shape[i]);
+    }
+    if (s->rows == 1)
+        (void)as_fail(err, AS_SHAPE, "%s/%s: tensor \"%s\" has shape [%s], the config asks for [%" PRId64 "]", m->dir, v->file, v->name, got, s->cols);
+    else
+        (void)as_fail(err, AS_SHAPE, "%s/%s: tensor \"%s\" has shape [%s], the config asks for [%" PRId64 ", %" PRId64 "]", m->dir, v->file, v->name,
+                      got, s->rows, s->cols);
+    as_hint(err, "config.json and the weights are of different models; fetch both again, or correct the config.");
+    return AS_SHAPE;
+}
+
+/* Normal weights from the counter-based stream; norms 1, biases 0; a table's padding row 0. HF: _init_weights. */
+static void randomise(const as_model *m, const as_slot *s, float *w) {
+    const int64_t n = s->rows * s->cols;
+    const bool norm = s->row->kind == WEIGHT_NORM, random = s->row->kind == WEIGHT_LINEAR || s->row->kind == WEIGHT_TABLE;
+    as_rng r = as_rng_at(m->opts.seed, AS_STREAM_INIT, (uint32_t)(s - m->slots));
+    for (int64_t i = 0; i < n; i++) w[i] = random ? (float)((double)m->config.init_range * as_rng_normal(&r)) : norm ? 1.0f : 0.0f;
+    if (s->row->kind == WEIGHT_TABLE && s->row->rows == DIM_VOCAB && m->config.pad_id >= 0 && m->config.pad_id < s->rows)
+        memset(w + m->config.pad_id * s->cols, 0, (size_t)s->cols * sizeof *w);
+}
+
+static as_status check_finite(const as_model *m, const as_slot *s, const float *w, as_err *err) {
+    const int64_t n = s->rows * s->cols;
+    /* A sum of zeros times the values is NaN when one is not finite: one vectorised pass. */
+    float poison = 0.0f;
+    for (int64_t i = 0; i < n; i++) poison += w[i] * 0.0f;
+    if (poison == 0.0f) return AS_OK;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(w[i])) {
+            (void)as_fail(err, AS_NUMERIC, "%s: weight \"%s\" is not finite at row %" PRId64 ", column %" PRId64, m->dir, s->name, i / s->cols, i % s->cols);
+            break;
+        }
+    as_hint(err, "The checkpoint is damaged or its training diverged; use another one.");
+    return AS_NUMERIC;
+}
+
+static as_status fill(as_model *m, as_slot *s, float *w, as_err *err) {
+    const as_weight_view *v = find_slot(m, s);
+    if (!v) {
+        randomise(m, s, w);
+        return AS_OK;
+    }
+    s->found = true;
+    AS_TRY(check_shape(m, s, v, err));
+    AS_TRY(as_weight_to_f32(w, v, err));
+    return check_finite(m, s, w, err);
+}
+
+/* A table that can be read where it is mapped: fp32, whole, aligned. */
+static const float *mapped(const as_model *m, const as_slot *s) {
+    const as_weight_view *v = m->opts.train ? NULL : find_slot(m, s);
+    return v && v->dtype == AS_F32 && s->param->rows == s->rows && (uintptr_t)v->data % sizeof(float) == 0 ? v->data : NULL;
+}
+
+/* --- one job per parameter, on all threads --- */
+typedef struct loading {
+    as_model *m;
+    size_t *first;      /* [params + 1] first slot of each parameter; slots of one parameter may lie apart */
+    as_err *errs;       /* [threads] */
+    atomic_int failed;
+} loading;
+
+static as_status load_param(as_model *m, as_param *p, int slot, as_err *err) {
+    const bool linear = !p->w && p->pack;
+    float *w = linear ? as_alloc_aligned((size_t)(p->rows * p->cols), sizeof *w) : p->w;
+    as_status s = w ? AS_OK : as_fail_nomem(err, p->name, (size_t)(p->rows * p->cols) * sizeof *w);
+    for (size_t i = 0; s == AS_OK && i < m->slot_count; i++) {
+        as_slot *t = &m->slots[i];
+        if (t->param != p) continue;
+        const float *map = mapped(m, t);
+        if (map && !linear && w == p->w && p->w == map) {
+            t->found = true;
+            s = check_shape(m, t, find_slot(m, t), err);
+            if (s == AS_OK && p->rows * p->cols < 1 << 20) s = check_finite(m, t, map, err);
+            continue;
+        }
+        s = fill(m, t, w + (p->rows == 1 ? t->at : t->at * p->cols), err);
+    }
+    if (s == AS_OK && p->pack) s = as_pack_fill(m->e, p->pack, w, slot, err);
+    if (linear) as_free_aligned(w);
+    return s;
+}
+static void load_job(void *ctx, int64_t i, int thread) {
+    loading *l = ctx;
+    if (l->failed) return;
+    if (load_param(l->m, l->m->params[i], thread, &l->errs[thread]) != AS_OK) {
+        int none = 0;
+        (void)atomic_compare_exchange_strong(&l->failed, &none, thread + 1);
+    }
+}
+
+/* Where each parameter lives: mapped, in the private block, or (linear, inference) in its pack alone. */
+static as_status place(as_model *m, as_err *err) {
+    size_t floats = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1) {
+            m->block_floats = floats;
+            m->block = as_alloc_aligned(floats + 16, sizeof *m->block);
+            if (!m->block) return as_fail_nomem(err, "the weights", floats * sizeof *m->block);
+            floats = 0;
+        }
+        for (size_t i = 0; i < m->slot_count; i++) {
+            const as_slot *s = &m->slots[i];
+            as_param *p = s->param;
+            if (s->row->part != 0) continue;
+            const float *map = mapped(m, s);
+            if (map && p->rows * p->cols * 4 > 1 << 16 && s->row->kind == WEIGHT_TABLE) {
+                p->w = (float *)(uintptr_t)map; /* read only: inference never writes masters */
+                continue;
+            }
+            if (s->row->kind == WEIGHT_LINEAR && !m->opts.train) continue;
+            if (pass == 1) p->w = m->block + floats;
+            floats += ((size_t)(p->rows * p->cols) + 15) / 16 * 16; /* each starts on a cache line */
+        }
+    }
+    for (size_t i = 0; i < m->slot_count; i++) {
+        const as_slot *s = &m->slots[i];
+        if (s->row->kind != WEIGHT_LINEAR || s->row->part != 0) continue;
+        AS_TRY(as_pack_new(&s->param->pack, m->e, s->param->rows, s->param->cols, m->opts.train, err));
+        m->pack_bytes += as_pack_bytes(s->param->pack);
+    }
+    return AS_OK;
+}
+
+static bool ends_with(const char *s, const char *end) {
+    const size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+/* Is the file's tensor `name` one of ours (or a tied copy, or a buffer)? */
+static bool known(const as_model *m, const char *name) {
+    const size_t prefix = strlen(m->arch->prefix);
+    if (ends_with(name, m->arch->ignore)) return true;
+    for (size_t i = 0; i < m->slot_count; i++) {
+        const as_slot *s = &m->slots[i];
+        const char *const names[] = {s->name, s->alias};
+        for (int k = 0; k < 2; k++)
+            if (names[k] && (strcmp(names[k], name) == 0 || (strncmp(names[k], m->arch->prefix, prefix) == 0 && strcmp(names[k] + prefix, name) == 0)))
+                return true;
+    }
+    return m->config.tied && (m->pieces & PIECE_MLM) && strcmp(name, "cls.predictions.decoder.weight") == 0;
+}
+
+/* Tell once what the file lacks and what nobody asked for. */
+static void tell(as_model *m) {
+    as_buf lacks = {0}, unused = {0};
+    int64_t extra = 0;
+    for (size_t i = 0; i < m->slot_count; i++) {
+        if (m->slots[i].found) continue;
+        m->missing++;
+        if (m->slots[i].row->piece != PIECE_BASE) m->head_fresh = true;
+        if (m->missing <= 6) as_buf_fmt(&lacks, "%s%s", m->missing > 1 ? ", " : "", m->slots[i].name);
+    }
+    for (size_t i = 0; !m->opts.fresh && i < as_weights_count(m->files); i++)
+        if (!known(m, as_weights_at(m->files, i)->name) && ++extra <= 6)
+            as_buf_fmt(&unused, "%s%s", extra > 1 ? ", " : "", as_weights_at(m->files, i)->name);
+    if (m->missing && !m->opts.fresh)
+        as_log_line(m->opts.log, AS_WARN, "%s: %" PRId64 " weights are not in the file and start at random: %s%s", m->dir, m->missing,
+                    lacks.p ? lacks.p : "", m->missing > 6 ? ", ..." : "");
+    if (extra)
+        as_log_line(m->opts.log, AS_INFO, "%s: %" PRId64 " weights of the file are not used: %s%s", m->dir, extra, unused.p ? unused.p : "",
+                    extra > 6 ? ", ..." : "");
+    as_buf_free(&lacks), as_buf_free(&unused);
+}
+
+/* A checkpoint none of whose base weights is there is of something else. */
+static as_status check_any(const as_model *m, as_err *err) {
+    if (m->opts.fresh) return AS_OK;
+    for (size_t i = 0; i < m->slot_count; i++)
+        if (m->slots[i].row->piece == PIECE_BASE && find_slot(m, &m->slots[i])) return AS_OK;
+    (void)as_fail(err, AS_FORMAT, "%s: none of its tensors is a weight of a %s model", m->dir, m->arch->model_type);
+    as_hint(err, "The weights do not belong to this config.json.");
+    return AS_FORMAT;
+}
+
+as_status as_model_load(as_model *m, as_err *err) {
+    if (!m->opts.fresh) AS_TRY(as_weights_open(&m->files, m->dir, err));
+    AS_TRY(check_any(m, err));
+    AS_TRY(place(m, err));
+    const int threads = as_engine_threads(m->e);
+    loading l = {.m = m, .errs = as_calloc((size_t)threads, sizeof *l.errs)};
+    if (!l.errs) return as_fail_nomem(err, "loading", 0);
+    as_parallel_dynamic(threads, (int64_t)m->param_count, load_job, &l);
+    as_status s = AS_OK;
+    if (l.failed) {
+        s = l.errs[l.failed - 1].status;
+        if (err) *err = l.errs[l.failed - 1];
+    }
+    as_free(l.errs);
+    if (s == AS_OK) tell(m);
+    return s;
+}
+
+typedef struct repacking { as_model *m; atomic_bool failed; } repacking;
+static void repack_job(void *ctx, int64_t i, int thread) {
+    repacking *r = ctx;
+    as_param *p = r->m->params[i];
+    if (p->pack && p->trainable && as_pack_fill(r->m->e, p->pack, p->w, thread, NULL) != AS_OK) r->failed = true;
+}
+as_status as_model_repack(as_model *m, as_err *err) {
+    repacking r = {.m = m};
+    as_parallel_dynamic(as_engine_threads(m->e), (int64_t)m->param_count, repack_job, &r);
+    return r.failed ? as_fail_nomem(err, "packed weights", m->pack_bytes) : AS_OK;
+}
