@@ -13,16 +13,19 @@ static as_status read_vocab(const as_json *vocab, as_loader *ld, as_err *err) {
     if (as_json_typeof(vocab) != AS_JSON_OBJECT)
         return as_fail(err, AS_FORMAT, "%s: model.vocab must be an object of piece: id", ld->where);
     AS_TRY(as_vocab_init(v, as_json_count(vocab), err));
+    size_t bytes = 0; /* all pieces in one block */
+    for (as_json_iter *it = as_json_first(vocab); it != NULL; it = as_json_next(vocab, it)) bytes += as_json_iter_key(it).n;
+    char *p = as_load_push(ld, bytes + 1, 1, err);
+    if (p == NULL) return AS_NOMEM;
     for (as_json_iter *it = as_json_first(vocab); it != NULL; it = as_json_next(vocab, it)) {
         const as_str key = as_json_iter_key(it);
         const int64_t id = as_json_int(as_json_iter_value(it), -1);
         if (id < 0 || id >= AS_ID_LIMIT)
             return as_fail(err, AS_FORMAT, "%s: model.vocab: id of \"%.*s\" is not a number from 0 to %d", ld->where,
                            (int)(key.n < 80 ? key.n : 80), key.p, AS_ID_LIMIT - 1);
-        char *p = as_load_push(ld, key.n + 1, 1, err);
-        if (p == NULL) return AS_NOMEM;
         memcpy(p, key.p, key.n);
         AS_TRY(as_vocab_add(v, (as_str){p, key.n}, (int32_t)id, err));
+        p += key.n;
     }
     return AS_OK;
 }
