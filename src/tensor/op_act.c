@@ -27,7 +27,7 @@ static void backward_rows(void *arg, int64_t r0, int64_t r1, int slot) {
     j->c->k->act_bwd(j->fresh ? j->dx + at : dy + at, j->dy + at, j->x + at, n, j->act);
     if (!j->fresh) j->c->k->add(j->dx + at, dy + at, n);
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     as_tensor *x = r->in[0];
     if (!x->wants_grad) return true;
     job j = {.c = c, .act = *(as_act *)r->saved, .x = x->x, .dy = r->out->dx, .cols = x->cols};

@@ -24,5 +24,5 @@ static bool pass_on(as_ctx *c, as_tensor *to, const as_tensor *from) {
         c->k->add(d, from->dx, n);
     return true;
 }
-static bool backward(as_ctx *c, as_record *r) { return pass_on(c, r->in[0], r->out) && pass_on(c, r->in[1], r->out); }
+static bool backward(as_ctx *c, as_tape_record *r) { return pass_on(c, r->in[0], r->out) && pass_on(c, r->in[1], r->out); }
 const as_op as_op_add = {"add", backward};

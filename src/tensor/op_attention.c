@@ -108,7 +108,7 @@ static float *zeroed_grad(as_ctx *c, as_tensor *t) {
     if (g && fresh) memset(g, 0, (size_t)(t->rows * t->cols) * sizeof *g);
     return g;
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     job j = {.c = c, .v = v, .out = r->out->x, .dout = r->out->dx};
     j.dq = zeroed_grad(c, v->a.q), j.dk = zeroed_grad(c, v->a.k), j.dv = zeroed_grad(c, v->a.v);

@@ -31,7 +31,7 @@ as_tensor *as_dropout(as_ctx *c, as_tensor *x, float p, const int32_t *item, con
     as_ctx_record(c, &as_op_dropout, y, x, NULL, NULL, v);
     return y;
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     as_tensor *x = r->in[0];
     if (!x->wants_grad) return true;
     bool fresh;

@@ -38,7 +38,7 @@ static void scatter(const as_ctx *c, const as_param *p, const int32_t *row, cons
         c->k->add(g + (slot ? slot[at] : at) * p->cols, dy + r * p->cols, p->cols);
     }
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     scatter(c, v->word, v->s->ids, r->out->dx, r->out->rows);
     scatter(c, v->position, v->s->pos, r->out->dx, r->out->rows);

@@ -62,7 +62,7 @@ static void db_columns(void *arg, int64_t c0, int64_t c1, int slot) {
     j->c->k->column_sum(j->db, j->dy, j->y->rows, j->y->cols, c0, c1);
 }
 
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     job j = {.c = c, .v = v, .x = r->in[0], .y = r->out, .dy = r->out->dx};
     if (v->act != AS_ACT_NONE) as_ctx_rows(c, j.y->rows, AS_ROW_STEP, act_rows, &j); /* in place: dy is not used again */

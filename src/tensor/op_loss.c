@@ -16,7 +16,7 @@ static bool finish(as_ctx *c, const as_op *op, as_tensor *x, float *grad, double
     return !c->failed;
 }
 static float *grad_room(as_ctx *c, const as_tensor *x) { return as_ctx_push(c, (size_t)(x->rows * x->cols), sizeof(float)); }
-static bool hand_on(as_ctx *c, as_record *r) {
+static bool hand_on(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0];
     bool fresh;

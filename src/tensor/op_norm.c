@@ -82,7 +82,7 @@ static void param_columns(void *arg, int64_t c0, int64_t c1, int slot) {
     j->c->k->layer_norm_params(j->dgamma, j->dbeta, j->dy, j->x, j->v->mean, j->v->rstd, j->rows, j->dim, c0, c1);
 }
 
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0], *res = r->in[1];
     job j = {.c = c, .v = v, .x = v->sum ? v->sum : x->x, .dy = r->out->dx, .rows = x->rows, .dim = x->cols};

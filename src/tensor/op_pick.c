@@ -14,7 +14,7 @@ as_tensor *as_pick(as_ctx *c, as_tensor *x, const int64_t *index, int64_t n) {
     as_ctx_record(c, &as_op_pick, y, x, NULL, NULL, v);
     return y;
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0];
     if (!x->wants_grad) return true;

@@ -39,7 +39,7 @@ as_tensor *as_pool(as_ctx *c, as_tensor *x, const as_seqs *s, as_pooling how) {
     as_ctx_record(c, &as_op_pool, y, x, NULL, NULL, v);
     return y;
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0];
     if (!x->wants_grad) return true;

@@ -16,7 +16,7 @@ as_tensor *as_unit(as_ctx *c, as_tensor *x) {
     return y;
 }
 /* dx = (dy - y (y . dy)) / norm */
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const float *norm = r->saved;
     as_tensor *x = r->in[0];
     if (!x->wants_grad) return true;

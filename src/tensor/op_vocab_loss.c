@@ -75,7 +75,7 @@ static void chunk_grads(const as_ctx *c, const saved *v, float *y, int64_t rows,
         if (t >= 0 && t < n) row[t] -= v->scale;
     }
 }
-static bool backward(as_ctx *c, as_record *r) {
+static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0];
     bool fresh;

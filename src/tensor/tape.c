@@ -40,13 +40,13 @@ as_tensor *as_tensor_new(as_ctx *c, int64_t rows, int64_t cols, bool wants_grad)
     return t;
 }
 
-as_record *as_ctx_record(as_ctx *c, const as_op *op, as_tensor *out, as_tensor *a, as_tensor *b, as_tensor *d, void *saved) {
+as_tape_record *as_ctx_record(as_ctx *c, const as_op *op, as_tensor *out, as_tensor *a, as_tensor *b, as_tensor *d, void *saved) {
     if (!c->training || c->failed) return NULL;
     if (!as_grow(&c->tape, &c->tape_cap, c->tape_n + 1, sizeof *c->tape)) {
         c->failed = true;
         return NULL;
     }
-    c->tape[c->tape_n] = (as_record){.op = op, .in = {a, b, d}, .out = out, .saved = saved};
+    c->tape[c->tape_n] = (as_tape_record){.op = op, .in = {a, b, d}, .out = out, .saved = saved};
     return &c->tape[c->tape_n++];
 }
 
@@ -62,7 +62,7 @@ float *as_param_grad(const as_ctx *c, const as_param *p) {
 
 bool as_ctx_backward(as_ctx *c) {
     for (size_t i = c->tape_n; i-- > 0 && !c->failed;) {
-        as_record *r = &c->tape[i];
+        as_tape_record *r = &c->tape[i];
         if (r->out && !r->out->dx) continue; /* nothing downstream asked for it */
         if (!r->op->backward(c, r)) c->failed = true;
     }

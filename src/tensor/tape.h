@@ -35,13 +35,13 @@ typedef struct as_grads {
 } as_grads;
 
 typedef struct as_ctx as_ctx;
-typedef struct as_record as_record;
+typedef struct as_tape_record as_tape_record;
 typedef struct as_op {
     const char *name;
-    bool (*backward)(as_ctx *c, as_record *r); /* false when out of memory */
+    bool (*backward)(as_ctx *c, as_tape_record *r); /* false when out of memory */
 } as_op;
 
-struct as_record {
+struct as_tape_record {
     const as_op *op;
     as_tensor *in[4], *out;
     void *saved;        /* op's own, in the arena */
@@ -55,7 +55,7 @@ struct as_ctx {
     int threads;        /* team that shares the rows of one op: slots slot .. slot + threads - 1 */
     bool training;      /* record, and drop out */
     bool failed;
-    as_record *tape;
+    as_tape_record *tape;
     size_t tape_n, tape_cap;
     as_grads *grads;    /* training: where parameter gradients go (+=) */
     uint64_t drop_seed; /* of this step */
@@ -70,7 +70,7 @@ void as_ctx_reset(as_ctx *c);                 /* drops tape and activations; kee
 as_tensor *as_tensor_new(as_ctx *c, int64_t rows, int64_t cols, bool wants_grad);
 void *as_ctx_push(as_ctx *c, size_t count, size_t size); /* arena memory; sets failed */
 /* Record an op; NULL-safe. in2..: pass NULL. */
-as_record *as_ctx_record(as_ctx *c, const as_op *op, as_tensor *out, as_tensor *a, as_tensor *b, as_tensor *d, void *saved);
+as_tape_record *as_ctx_record(as_ctx *c, const as_op *op, as_tensor *out, as_tensor *a, as_tensor *b, as_tensor *d, void *saved);
 /* The gradient buffer of t, made on first use; *fresh says that it holds nothing yet (write, do not add). NULL = failed. */
 float *as_tensor_grad(as_ctx *c, as_tensor *t, bool *fresh);
 float *as_param_grad(const as_ctx *c, const as_param *p); /* NULL when frozen or not training */
