@@ -1,0 +1,49 @@
+/* loop.h: supervised training of a model with a head. Everything random is a function of (seed, step, item), so a run that was
+ * killed goes on from its last checkpoint to the same bytes, on any number of threads. */
+#ifndef AS_TRAIN_LOOP_H
+#define AS_TRAIN_LOOP_H
+
+#include "base/log.h"
+#include "data/batch.h"
+#include "train/optimizer.h"
+
+/* What the items should become; arrays [items of the data set], those of other kinds NULL. */
+typedef struct as_targets {
+    const int32_t *label;        /* single label */
+    const uint8_t *sets;         /* [items, labels] independent labels */
+    const float *value;          /* numbers */
+    const float *class_weight;   /* [labels] or NULL; single label only */
+} as_targets;
+
+typedef struct as_train_step { int64_t step, total, tokens; double epoch, loss, lr, norm, seconds; } as_train_step;
+
+typedef struct as_trainer {
+    as_model *model;             /* opened for training, with a classification head */
+    const as_recipe *recipe;
+    const as_encoded *data;
+    const int64_t *index;        /* [n] the training items */
+    int64_t n;
+    as_targets targets;
+    const char *state_dir;       /* checkpoints; NULL = none, and no resuming */
+    const char *identity;        /* digest of what changes results: a state of another run is not resumed */
+    /* After the steps that the recipe says: a score (higher is better). NULL = no selection. */
+    as_status (*validate)(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err);
+    as_status (*log)(void *ctx, const as_train_step *s, as_err *err);   /* each step; or NULL */
+    as_status (*checkpoint)(void *ctx, int64_t step, bool resumed, as_err *err); /* before one is written, or after one was resumed; or NULL */
+    void *ctx;
+    bool (*stop)(void);          /* asked each step: checkpoint, then AS_INTERRUPTED */
+    as_progress *progress;
+} as_trainer;
+
+typedef struct as_trained {
+    int64_t steps, total, best_step;
+    double loss, best_score, seconds;   /* mean loss of the last epoch's steps */
+    bool resumed, stopped_early;
+} as_trained;
+
+int64_t as_train_total_steps(const as_recipe *r, int64_t items);
+/* Gradient shards of a run: a power of two, from model and batch size alone (never the machine). */
+int as_train_shards(const as_recipe *r, const as_model *m);
+/* At the end the model holds the best weights (or the last, when nothing selects). */
+as_status as_train(const as_trainer *t, as_trained *out, as_err *err) AS_CHECKED;
+#endif
