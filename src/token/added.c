@@ -1,4 +1,5 @@
-/* added.c: added tokens: pieces that are cut out of the text before (or after) normalisation, whatever the model says. */
+/* added.c: added tokens: pieces that are cut out of the text before (or after) normalisation,
+ * whatever the model says. */
 #include "token/internal.h"
 
 #include "base/mem.h"
@@ -8,8 +9,8 @@
 #include <string.h>
 
 /* ---- reading ---- */
-/* The library gives its own ids: the model's where it knows the content, else the next free number. The file's "id" only
- * repeats them. */
+/* The library gives its own ids: the model's where it knows the content, else the next free number.
+ * The file's "id" only repeats them. */
 static int32_t next_id(const as_added *a, const as_vocab *model) {
     const int32_t size = (int32_t)model->count;
     int32_t max = -1;
@@ -18,7 +19,8 @@ static int32_t next_id(const as_added *a, const as_vocab *model) {
     return max >= size || size == 0 ? max + 1 : size;
 }
 
-static as_status normalise_pattern(as_tokenizer *t, as_loader *ld, as_added_token *tok, as_err *err) {
+static as_status normalise_pattern(as_tokenizer *t, as_loader *ld, as_added_token *tok,
+                                   as_err *err) {
     tok->pattern = tok->content;
     if (!tok->normalized || t->normalizer.type == NULL) return AS_OK;
     as_tokens scratch = {0};
@@ -62,31 +64,36 @@ static as_status read_one(const as_json *spec, as_loader *ld, as_err *err) {
     }
     tok.id = as_vocab_id(&t->vocab, tok.content);
     if (tok.id < 0) tok.id = next_id(a, &t->vocab);
-    if (tok.id >= AS_ID_LIMIT) return as_fail(err, AS_FORMAT, "%s: added_tokens: too many ids", ld->where);
+    if (tok.id >= AS_ID_LIMIT)
+        return as_fail(err, AS_FORMAT, "%s: added_tokens: too many ids", ld->where);
     AS_TRY(as_vocab_add(&a->by_content, tok.content, (int32_t)a->count, err));
     a->tokens[a->count++] = tok;
     return AS_OK;
 }
 
 static int by_first_then_longest(const void *x, const void *y) {
-    const as_added_token *a = *(const as_added_token *const *)x, *b = *(const as_added_token *const *)y;
+    const as_added_token *a = *(const as_added_token *const *)x,
+                         *b = *(const as_added_token *const *)y;
     const unsigned char fa = (unsigned char)a->pattern.p[0], fb = (unsigned char)b->pattern.p[0];
     if (fa != fb) return fa < fb ? -1 : 1;
     if (a->pattern.n != b->pattern.n) return a->pattern.n > b->pattern.n ? -1 : 1;
     return a < b ? -1 : a > b; /* of two equal patterns the first one wins */
 }
 
-static as_status build(as_matcher *m, const as_added *a, bool normalized, as_loader *ld, as_err *err) {
+static as_status build(as_matcher *m, const as_added *a, bool normalized, as_loader *ld,
+                       as_err *err) {
     m->tokens = as_load_push(ld, a->count + 1, sizeof *m->tokens, err);
     if (m->tokens == NULL) return AS_NOMEM;
     m->count = 0;
     for (size_t i = 0; i < a->count; i++)
-        if (a->tokens[i].normalized == normalized && a->tokens[i].pattern.n > 0) m->tokens[m->count++] = &a->tokens[i];
+        if (a->tokens[i].normalized == normalized && a->tokens[i].pattern.n > 0)
+            m->tokens[m->count++] = &a->tokens[i];
     qsort(m->tokens, m->count, sizeof *m->tokens, by_first_then_longest);
     size_t k = 0;
     for (unsigned b = 0; b < 256; b++) {
         m->first[b] = (uint32_t)k;
-        while (k < m->count && (unsigned char)m->tokens[k]->pattern.p[0] == b) k++;
+        while (k < m->count && (unsigned char)m->tokens[k]->pattern.p[0] == b)
+            k++;
     }
     m->first[256] = (uint32_t)k;
     m->only = -1;
@@ -97,13 +104,15 @@ static as_status build(as_matcher *m, const as_added *a, bool normalized, as_loa
 
 as_status as_added_parse(const as_json *list, as_loader *ld, as_err *err) {
     as_added *a = &ld->t->added;
-    if (list != NULL && as_json_typeof(list) != AS_JSON_ARRAY && as_json_typeof(list) != AS_JSON_NULL)
+    if (list != NULL && as_json_typeof(list) != AS_JSON_ARRAY &&
+        as_json_typeof(list) != AS_JSON_NULL)
         return as_fail(err, AS_FORMAT, "%s: added_tokens must be a list", ld->where);
     const size_t n = as_json_typeof(list) == AS_JSON_ARRAY ? as_json_count(list) : 0;
     a->tokens = as_load_push(ld, n + 1, sizeof *a->tokens, err);
     if (a->tokens == NULL) return AS_NOMEM;
     AS_TRY(as_vocab_init(&a->by_content, n, err));
-    for (size_t i = 0; i < n; i++) AS_TRY(read_one(as_json_at(list, i), ld, err));
+    for (size_t i = 0; i < n; i++)
+        AS_TRY(read_one(as_json_at(list, i), ld, err));
     AS_TRY(build(&a->raw, a, false, ld, err));
     return build(&a->normalized, a, true, ld, err);
 }
@@ -112,7 +121,8 @@ as_status as_added_parse(const as_json *list, as_loader *ld, as_err *err) {
 static bool char_before_is(as_str text, size_t at, unsigned flag) {
     if (at == 0) return false;
     size_t i = at - 1;
-    while (i > 0 && ((unsigned char)text.p[i] & 0xC0) == 0x80) i--;
+    while (i > 0 && ((unsigned char)text.p[i] & 0xC0) == 0x80)
+        i--;
     uint32_t cp;
     (void)as_utf8_next(text.p + i, &cp);
     return (as_uc_flags(cp) & flag) != 0;
@@ -147,8 +157,8 @@ static const as_added_token *search(const as_matcher *m, as_str text, size_t *at
     return NULL;
 }
 
-/* The scan goes on behind the pattern itself, also when the match was refused or its right side was extended, as the
- * library's does. */
+/* The scan goes on behind the pattern itself, also when the match was refused or its right side was
+ * extended, as the library's does. */
 bool as_matcher_next(const as_matcher *m, as_str text, size_t *pos, size_t from, as_match *out) {
     if (m->count == 0) return false;
     for (;;) {
@@ -162,11 +172,13 @@ bool as_matcher_next(const as_matcher *m, as_str text, size_t *pos, size_t from,
         if (tok->lstrip) {
             while (begin > from && char_before_is(text, begin, AS_UC_WHITE)) {
                 begin--;
-                while (((unsigned char)text.p[begin] & 0xC0) == 0x80) begin--;
+                while (((unsigned char)text.p[begin] & 0xC0) == 0x80)
+                    begin--;
             }
         }
         if (tok->rstrip)
-            while (char_at_is(text, end, AS_UC_WHITE, &len)) end += len;
+            while (char_at_is(text, end, AS_UC_WHITE, &len))
+                end += len;
         *out = (as_match){begin, end, tok};
         return true;
     }

@@ -1,5 +1,5 @@
-/* decode.c: ids back to text. The decoders are chained over a list of strings, as the library does; what comes out at
- * the end is joined. */
+/* decode.c: ids back to text. The decoders are chained over a list of strings, as the library does;
+ * what comes out at the end is joined. */
 #include "token/internal.h"
 
 #include "base/mem.h"
@@ -41,7 +41,10 @@ static void replace_all(as_buf *out, as_str s, as_str from, as_str to) {
 }
 
 /* ---- WordPiece ---- */
-typedef struct wordpiece_settings { as_str prefix; bool cleanup; } wordpiece_settings;
+typedef struct wordpiece_settings {
+    as_str prefix;
+    bool cleanup;
+} wordpiece_settings;
 
 static as_status parse_wordpiece(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     wordpiece_settings *s = as_load_push(ld, 1, sizeof *s, err);
@@ -54,8 +57,9 @@ static as_status parse_wordpiece(as_part *self, const as_json *spec, as_loader *
 
 /* In this order, each over the result of the one before; " do not" is the library's own idea. */
 static const char *const cleanups[][2] = {
-    {" .", "."},     {" ?", "?"},         {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
-    {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+    {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+    {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+    {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
 };
 
 static as_status run_wordpiece(const as_part *self, as_work *w, as_err *err) {
@@ -66,8 +70,10 @@ static as_status run_wordpiece(const as_part *self, as_work *w, as_err *err) {
         as_str token = string_at(&w->strings, i);
         as_buf_clear(&a);
         if (i > 0) {
-            if (token.n >= s->prefix.n && memcmp(token.p, s->prefix.p, s->prefix.n) == 0) token.p += s->prefix.n, token.n -= s->prefix.n;
-            else as_buf_char(&a, ' ');
+            if (token.n >= s->prefix.n && memcmp(token.p, s->prefix.p, s->prefix.n) == 0)
+                token.p += s->prefix.n, token.n -= s->prefix.n;
+            else
+                as_buf_char(&a, ' ');
         }
         as_buf_add(&a, token.p, token.n);
         for (size_t k = 0; s->cleanup && k < AS_COUNT(cleanups); k++) {
@@ -92,7 +98,9 @@ static as_status run_fuse(const as_part *self, as_work *w, as_err *err) {
     return close_string(&w->strings, err);
 }
 
-typedef struct replace_settings { as_str pattern, content; } replace_settings;
+typedef struct replace_settings {
+    as_str pattern, content;
+} replace_settings;
 
 static as_status parse_replace(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     replace_settings *s = as_load_push(ld, 1, sizeof *s, err);
@@ -113,7 +121,10 @@ static as_status run_replace(const as_part *self, as_work *w, as_err *err) {
     return AS_OK;
 }
 
-typedef struct strip_settings { as_str content; int64_t start, stop; } strip_settings;
+typedef struct strip_settings {
+    as_str content;
+    int64_t start, stop;
+} strip_settings;
 
 static as_status parse_strip(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     strip_settings *s = as_load_push(ld, 1, sizeof *s, err);
@@ -122,7 +133,8 @@ static as_status parse_strip(as_part *self, const as_json *spec, as_loader *ld, 
     AS_TRY(as_load_int(ld, &s->start, spec, "start", 0, 0, INT32_MAX, err));
     AS_TRY(as_load_int(ld, &s->stop, spec, "stop", 0, 0, INT32_MAX, err));
     if (as_utf8_count(s->content.p, s->content.n) != 1)
-        return as_fail(err, AS_FORMAT, "%s: decoder Strip: content must be one character", ld->where);
+        return as_fail(err, AS_FORMAT, "%s: decoder Strip: content must be one character",
+                       ld->where);
     self->settings = s;
     return AS_OK;
 }
@@ -132,8 +144,11 @@ static as_status run_strip(const as_part *self, as_work *w, as_err *err) {
     const size_t n = s->content.n;
     for (size_t i = 0; i < w->strings.n; i++) {
         as_str t = string_at(&w->strings, i);
-        for (int64_t k = 0; k < s->start && t.n >= n && memcmp(t.p, s->content.p, n) == 0; k++) t.p += n, t.n -= n;
-        for (int64_t k = 0; k < s->stop && t.n >= n && memcmp(t.p + t.n - n, s->content.p, n) == 0; k++) t.n -= n;
+        for (int64_t k = 0; k < s->start && t.n >= n && memcmp(t.p, s->content.p, n) == 0; k++)
+            t.p += n, t.n -= n;
+        for (int64_t k = 0; k < s->stop && t.n >= n && memcmp(t.p + t.n - n, s->content.p, n) == 0;
+             k++)
+            t.n -= n;
         as_buf_add(&w->strings_next.text, t.p, t.n);
         AS_TRY(close_string(&w->strings_next, err));
     }
@@ -156,7 +171,8 @@ const as_part_kind as_decoders = {"decoder", "decoders", types, AS_COUNT(types)}
 
 /* ---- as_decode ---- */
 /* Ids that no piece has are left out, as the library leaves them out. */
-static as_status load_strings(const as_tokenizer *t, as_work *w, const int32_t *ids, int64_t n, bool skip_special, as_err *err) {
+static as_status load_strings(const as_tokenizer *t, as_work *w, const int32_t *ids, int64_t n,
+                              bool skip_special, as_err *err) {
     const bool spaced = t->decoder.type == NULL;
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= t->n_ids || t->pieces[ids[i]].p == NULL) continue;
@@ -170,7 +186,8 @@ static as_status load_strings(const as_tokenizer *t, as_work *w, const int32_t *
     return AS_OK;
 }
 
-as_status as_decode(const as_tokenizer *t, const int32_t *ids, int64_t n, bool skip_special, as_buf *out, as_err *err) {
+as_status as_decode(const as_tokenizer *t, const int32_t *ids, int64_t n, bool skip_special,
+                    as_buf *out, as_err *err) {
     as_work *w = as_calloc(1, sizeof *w);
     if (w == NULL) return as_fail_nomem(err, "decoder", sizeof *w);
     w->t = t;

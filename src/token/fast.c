@@ -1,8 +1,8 @@
-/* fast.c: BertNormalizer + BertPreTokenizer + WordPiece in one pass over the text, the pair that nearly all BERT-type
- * checkpoints use. ASCII goes through a table of byte kinds; other characters through the same Unicode tables as the
- * general path, one at a time. That is the same thing as running the stages one after the other, except where marks must
- * be put into canonical order and survive it; such a text goes back to the general path.
- * tests/token compares the two paths. */
+/* fast.c: BertNormalizer + BertPreTokenizer + WordPiece in one pass over the text, the pair that
+ * nearly all BERT-type checkpoints use. ASCII goes through a table of byte kinds; other characters
+ * through the same Unicode tables as the general path, one at a time. That is the same thing as
+ * running the stages one after the other, except where marks must be put into canonical order and
+ * survive it; such a text goes back to the general path. tests/token compares the two paths. */
 #include "token/internal.h"
 
 #include "base/utf8.h"
@@ -10,14 +10,15 @@
 
 void as_fast_prepare(as_tokenizer *t) {
     as_fast *f = &t->fast;
-    f->on = t->normalizer.type == as_bert_normalizer_type && t->pre_tokenizer.type == as_bert_pre_tokenizer_type &&
+    f->on = t->normalizer.type == as_bert_normalizer_type &&
+            t->pre_tokenizer.type == as_bert_pre_tokenizer_type &&
             t->model.type == as_wordpiece_type && t->added.normalized.count == 0;
     if (!f->on) return;
     f->bert = *(const as_bert_settings *)t->normalizer.settings;
     f->model = t->model.settings;
     for (unsigned c = 0; c < 256; c++) {
         const unsigned u = c < 128 ? as_uc_flags(c) : 0;
-        f->kind[c] = c >= 128 ? FAST_UNICODE
+        f->kind[c] = c >= 128                             ? FAST_UNICODE
                      : f->bert.clean && (u & AS_UC_OTHER) ? FAST_DROP
                      : u & AS_UC_WHITE                    ? FAST_SPACE
                      : u & AS_UC_PUNCT                    ? FAST_PUNCT
@@ -25,13 +26,18 @@ void as_fast_prepare(as_tokenizer *t) {
         if (c >= 128) continue;
         f->low[c] = (uint8_t)(f->bert.lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
         const char byte = (char)c;
-        f->punct[c] = f->kind[c] == FAST_PUNCT && f->model->max_chars > 0 ? as_vocab_id(&t->vocab, (as_str){&byte, 1}) : -1;
+        f->punct[c] = f->kind[c] == FAST_PUNCT && f->model->max_chars > 0
+                          ? as_vocab_id(&t->vocab, (as_str){&byte, 1})
+                          : -1;
     }
 }
 
-void as_tokenizer_force_general(as_tokenizer *t) { t->fast.on = false; }
+void as_tokenizer_force_general(as_tokenizer *t) {
+    t->fast.on = false;
+}
 
-/* The word under way: bytes in w->word.text[0..n), their original ranges beside them unless the word is plain. */
+/* The word under way: bytes in w->word.text[0..n), their original ranges beside them unless the
+ * word is plain. */
 typedef struct scan {
     as_work *w;
     const as_fast *f;
@@ -46,7 +52,9 @@ typedef struct scan {
 static as_status flush(scan *s, as_err *err) {
     if (s->n == 0) return AS_OK;
     const as_norm *b = &s->w->word;
-    const as_word word = {b->text, s->n, s->hash, s->plain ? NULL : b->begin, s->plain ? NULL : b->end, s->start, s->number++};
+    const as_word word = {
+        b->text,  s->n,       s->hash, s->plain ? NULL : b->begin, s->plain ? NULL : b->end,
+        s->start, s->number++};
     s->n = 0;
     s->hash = AS_VOCAB_START;
     s->plain = true;
@@ -58,7 +66,8 @@ static as_status put(scan *s, uint32_t cp, uint32_t begin, uint32_t end, as_err 
     as_norm *b = &s->w->word;
     if (b->cap < s->n + 4) AS_TRY(as_norm_reserve(b, s->n + 4, err));
     if (s->n > 0 && s->plain)
-        for (size_t k = 0; k < s->n; k++) b->begin[k] = s->start + (uint32_t)k, b->end[k] = s->start + (uint32_t)k + 1;
+        for (size_t k = 0; k < s->n; k++)
+            b->begin[k] = s->start + (uint32_t)k, b->end[k] = s->start + (uint32_t)k + 1;
     s->plain = false;
     const uint32_t len = as_utf8_put(b->text + s->n, cp);
     for (uint32_t k = 0; k < len; k++, s->n++) {
@@ -79,14 +88,17 @@ static as_status put_cut(scan *s, uint32_t cp, uint32_t begin, uint32_t end, as_
 }
 
 static as_status put_lower(scan *s, uint32_t cp, uint32_t begin, uint32_t end, as_err *err) {
-    if (!s->f->bert.lower || !(as_uc_flags(cp) & AS_UC_LOWER)) return put_cut(s, cp, begin, end, err);
+    if (!s->f->bert.lower || !(as_uc_flags(cp) & AS_UC_LOWER))
+        return put_cut(s, cp, begin, end, err);
     const uint32_t *low = as_uc_lower(cp);
-    for (uint32_t k = 1; k <= low[0]; k++) AS_TRY(put_cut(s, low[k], begin, end, err));
+    for (uint32_t k = 1; k <= low[0]; k++)
+        AS_TRY(put_cut(s, low[k], begin, end, err));
     return AS_OK;
 }
 
 /* *ok false: this character may have to change places with a neighbour. */
-static as_status put_unicode(scan *s, uint32_t cp, uint32_t begin, uint32_t end, bool *ok, as_err *err) {
+static as_status put_unicode(scan *s, uint32_t cp, uint32_t begin, uint32_t end, bool *ok,
+                             as_err *err) {
     const as_bert_settings *b = &s->f->bert;
     const unsigned f = as_uc_flags(cp);
     if (b->clean && (f & AS_UC_OTHER)) return AS_OK;
@@ -114,9 +126,12 @@ static size_t ascii_run(scan *s, size_t i, size_t end) {
     const as_fast *f = s->f;
     size_t n = s->n;
     uint64_t h = s->hash;
-    if (n == 0) s->start = (uint32_t)i, s->plain = true;
-    else if (s->plain && s->start + n != i) { /* something was dropped inside the word: no longer one to one */
-        for (size_t k = 0; k < n; k++) b->begin[k] = s->start + (uint32_t)k, b->end[k] = s->start + (uint32_t)k + 1;
+    if (n == 0)
+        s->start = (uint32_t)i, s->plain = true;
+    else if (s->plain &&
+             s->start + n != i) { /* something was dropped inside the word: no longer one to one */
+        for (size_t k = 0; k < n; k++)
+            b->begin[k] = s->start + (uint32_t)k, b->end[k] = s->start + (uint32_t)k + 1;
         s->plain = false;
     }
     const size_t first = i, base = n;
@@ -129,7 +144,8 @@ static size_t ascii_run(scan *s, size_t i, size_t end) {
     }
     if (!s->plain)
         for (size_t k = 0; k < i - first; k++)
-            b->begin[base + k] = (uint32_t)(first + k), b->end[base + k] = (uint32_t)(first + k + 1);
+            b->begin[base + k] = (uint32_t)(first + k),
+                            b->end[base + k] = (uint32_t)(first + k + 1);
     s->n = n, s->hash = h;
     return i;
 }
@@ -140,18 +156,22 @@ static as_status scan_piece(scan *s, size_t i, size_t end, bool *ok, as_err *err
         switch (s->f->kind[c]) {
         case FAST_WORD:
             /* Room for all that is left of the piece, so that the run needs no check per byte. */
-            if (s->w->word.cap < s->n + (end - i)) AS_TRY(as_norm_reserve(&s->w->word, s->n + (end - i), err));
+            if (s->w->word.cap < s->n + (end - i))
+                AS_TRY(as_norm_reserve(&s->w->word, s->n + (end - i), err));
             i = ascii_run(s, i, end);
             break;
         case FAST_SPACE:
             AS_TRY(flush(s, err));
             i++;
             break;
-        case FAST_DROP: i++; break;
+        case FAST_DROP:
+            i++;
+            break;
         case FAST_PUNCT:
             AS_TRY(flush(s, err));
             if (s->f->punct[c] >= 0) {
-                AS_TRY(as_piece_add(s->w->out, s->f->punct[c], (uint32_t)i, (uint32_t)i + 1, s->number++, err));
+                AS_TRY(as_piece_add(s->w->out, s->f->punct[c], (uint32_t)i, (uint32_t)i + 1,
+                                    s->number++, err));
             } else {
                 AS_TRY(put(s, c, (uint32_t)i, (uint32_t)i + 1, err));
                 AS_TRY(flush(s, err));
@@ -179,7 +199,8 @@ as_status as_fast_encode(as_work *w, as_str text, bool *done, as_err *err) {
     while (as_matcher_next(&w->t->added.raw, text, &pos, from, &m)) {
         AS_TRY(scan_piece(&s, from, m.begin, done, err));
         if (!*done) return AS_OK;
-        AS_TRY(as_added_piece(w, m.token, text.p + m.begin, m.end - m.begin, (uint32_t)m.begin, (uint32_t)m.end, s.number++, err));
+        AS_TRY(as_added_piece(w, m.token, text.p + m.begin, m.end - m.begin, (uint32_t)m.begin,
+                              (uint32_t)m.end, s.number++, err));
         from = m.end;
     }
     return from < text.n ? scan_piece(&s, from, text.n, done, err) : AS_OK;

@@ -1,6 +1,7 @@
-/* normalize.c: the normalizers. Each rewrites w->piece; every byte keeps the range of original bytes that it stands for,
- * by the rules of the library's NormalizedString: a replaced character keeps its range, an inserted one shares the range
- * of the character before it, what is removed leaves no trace. */
+/* normalize.c: the normalizers. Each rewrites w->piece; every byte keeps the range of original
+ * bytes that it stands for, by the rules of the library's NormalizedString: a replaced character
+ * keeps its range, an inserted one shares the range of the character before it, what is removed
+ * leaves no trace. */
 #include "token/internal.h"
 
 #include "base/mem.h"
@@ -8,7 +9,9 @@
 #include <string.h>
 
 /* One character of w->piece on its way to w->spare. */
-typedef struct at_char { uint32_t cp, len, begin, end; } at_char;
+typedef struct at_char {
+    uint32_t cp, len, begin, end;
+} at_char;
 
 static at_char char_at(const as_work *w, size_t i) {
     at_char c;
@@ -65,7 +68,8 @@ static as_status run_lowercase(const as_part *self, as_work *w, as_err *err) {
             continue;
         }
         const uint32_t *low = as_uc_lower(c.cp);
-        for (uint32_t k = 1; k <= low[0]; k++) AS_TRY(keep(w, &c, low[k], err));
+        for (uint32_t k = 1; k <= low[0]; k++)
+            AS_TRY(keep(w, &c, low[k], err));
     }
     as_norm_swap(w);
     return AS_OK;
@@ -77,9 +81,10 @@ static as_status run_strip_accents(const as_part *self, as_work *w, as_err *err)
 }
 
 /* ---- canonical and compatibility forms ---- */
-/* The library describes a rewritten text as characters with a change: 0 replaces the next old character, 1 is new, -n
- * replaces one and swallows n more. Reordering marks moves characters, not the count of old ones taken so far; that is
- * what decides their ranges, so the list is kept in this form. */
+/* The library describes a rewritten text as characters with a change: 0 replaces the next old
+ * character, 1 is new, -n replaces one and swallows n more. Reordering marks moves characters, not
+ * the count of old ones taken so far; that is what decides their ranges, so the list is kept in
+ * this form. */
 static as_status change_add(as_work *w, uint32_t cp, int32_t change, as_err *err) {
     if (w->n_changes == w->cap_changes &&
         !as_grow(&w->changes, &w->cap_changes, w->n_changes + 1, sizeof *w->changes))
@@ -88,7 +93,8 @@ static as_status change_add(as_work *w, uint32_t cp, int32_t change, as_err *err
     return AS_OK;
 }
 
-/* Stable sort of changes[from..] by class. Long runs (hostile input) go through counting, so the time stays linear. */
+/* Stable sort of changes[from..] by class. Long runs (hostile input) go through counting, so the
+ * time stays linear. */
 static as_status sort_marks(as_work *w, size_t from, size_t to, as_err *err) {
     const size_t n = to - from;
     if (n > 32) {
@@ -96,12 +102,14 @@ static as_status sort_marks(as_work *w, size_t from, size_t to, as_err *err) {
             return as_fail_nomem(err, "normalised characters", n);
         as_change *const v = w->changes + from, *const sorted = w->changes + w->n_changes;
         size_t at[256] = {0}, sum = 0;
-        for (size_t i = 0; i < n; i++) at[v[i].ccc]++;
+        for (size_t i = 0; i < n; i++)
+            at[v[i].ccc]++;
         for (size_t k = 0; k < 256; k++) {
             const size_t count = at[k];
             at[k] = sum, sum += count;
         }
-        for (size_t i = 0; i < n; i++) sorted[at[v[i].ccc]++] = v[i];
+        for (size_t i = 0; i < n; i++)
+            sorted[at[v[i].ccc]++] = v[i];
         memcpy(v, sorted, n * sizeof *v);
         return AS_OK;
     }
@@ -109,7 +117,8 @@ static as_status sort_marks(as_work *w, size_t from, size_t to, as_err *err) {
     for (size_t i = 1; i < n; i++) {
         const as_change x = v[i];
         size_t k = i;
-        for (; k > 0 && v[k - 1].ccc > x.ccc; k--) v[k] = v[k - 1];
+        for (; k > 0 && v[k - 1].ccc > x.ccc; k--)
+            v[k] = v[k - 1];
         v[k] = x;
     }
     return AS_OK;
@@ -130,12 +139,13 @@ static as_status decompose(as_work *w, bool compatible, as_err *err) {
             starter = w->n_changes - 1;
         }
     }
-    /* A run's starter has class 0 and comes first, so sorting the run with it leaves it in place. */
+    /* A run's starter has class 0 and comes first, so sorting the run with it leaves it in place.
+     */
     return sort_marks(w, starter, w->n_changes, err);
 }
 
-/* Canonical composition of w->changes, in place: a mark joins the last starter unless one of its own class or higher
- * stands between. */
+/* Canonical composition of w->changes, in place: a mark joins the last starter unless one of its
+ * own class or higher stands between. */
 static void compose(as_work *w) {
     as_change *const v = w->changes;
     size_t n = 0, starter = SIZE_MAX;
@@ -150,8 +160,10 @@ static void compose(as_work *w) {
                 continue;
             }
         }
-        if (c.ccc == 0) starter = n, last = 0;
-        else if (starter != SIZE_MAX) last = c.ccc;
+        if (c.ccc == 0)
+            starter = n, last = 0;
+        else if (starter != SIZE_MAX)
+            last = c.ccc;
         v[n++] = c;
     }
     w->n_changes = n;
@@ -187,10 +199,18 @@ static as_status unicode_form(as_work *w, bool compatible, bool composed, as_err
     return apply_changes(w, err);
 }
 
-static as_status run_nfd(const as_part *p, as_work *w, as_err *err) { return (void)p, unicode_form(w, false, false, err); }
-static as_status run_nfkd(const as_part *p, as_work *w, as_err *err) { return (void)p, unicode_form(w, true, false, err); }
-static as_status run_nfc(const as_part *p, as_work *w, as_err *err) { return (void)p, unicode_form(w, false, true, err); }
-static as_status run_nfkc(const as_part *p, as_work *w, as_err *err) { return (void)p, unicode_form(w, true, true, err); }
+static as_status run_nfd(const as_part *p, as_work *w, as_err *err) {
+    return (void)p, unicode_form(w, false, false, err);
+}
+static as_status run_nfkd(const as_part *p, as_work *w, as_err *err) {
+    return (void)p, unicode_form(w, true, false, err);
+}
+static as_status run_nfc(const as_part *p, as_work *w, as_err *err) {
+    return (void)p, unicode_form(w, false, true, err);
+}
+static as_status run_nfkc(const as_part *p, as_work *w, as_err *err) {
+    return (void)p, unicode_form(w, true, true, err);
+}
 
 /* ---- BertNormalizer ---- */
 static as_status parse_bert(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
@@ -199,7 +219,8 @@ static as_status parse_bert(as_part *self, const as_json *spec, as_loader *ld, a
     AS_TRY(as_load_bool(ld, &s->clean, spec, "clean_text", true, err));
     AS_TRY(as_load_bool(ld, &s->chinese, spec, "handle_chinese_chars", true, err));
     AS_TRY(as_load_bool(ld, &s->lower, spec, "lowercase", true, err));
-    AS_TRY(as_load_bool(ld, &s->strip, spec, "strip_accents", s->lower, err)); /* null follows lowercase */
+    AS_TRY(as_load_bool(ld, &s->strip, spec, "strip_accents", s->lower,
+                        err)); /* null follows lowercase */
     self->settings = s;
     return AS_OK;
 }
@@ -216,7 +237,9 @@ static as_status run_bert(const as_part *self, as_work *w, as_err *err) {
 }
 
 /* ---- Strip, Replace, Prepend ---- */
-typedef struct strip_settings { bool left, right; } strip_settings;
+typedef struct strip_settings {
+    bool left, right;
+} strip_settings;
 
 static as_status parse_strip(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     strip_settings *s = as_load_push(ld, 1, sizeof *s, err);
@@ -229,7 +252,8 @@ static as_status parse_strip(as_part *self, const as_json *spec, as_loader *ld, 
 
 static as_status run_strip(const as_part *self, as_work *w, as_err *err) {
     const strip_settings *s = self->settings;
-    size_t first = w->piece.n, last = 0; /* bytes [first, last) run from the first to the last character that is not white */
+    size_t first = w->piece.n, last = 0; /* bytes [first, last) run from the first to the last
+                                            character that is not white */
     at_char c;
     for (size_t i = 0; i < w->piece.n; i += c.len) {
         c = char_at(w, i);
@@ -246,7 +270,9 @@ static as_status run_strip(const as_part *self, as_work *w, as_err *err) {
     return AS_OK;
 }
 
-typedef struct replace_settings { as_str pattern, content; } replace_settings;
+typedef struct replace_settings {
+    as_str pattern, content;
+} replace_settings;
 
 static as_status parse_replace(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     replace_settings *s = as_load_push(ld, 1, sizeof *s, err);
@@ -264,8 +290,10 @@ static as_status run_replace(const as_part *self, as_work *w, as_err *err) {
     if (n == 0) return AS_OK;
     for (size_t i = 0; i < old->n;) {
         if (old->n - i >= n && memcmp(old->text + i, s->pattern.p, n) == 0) {
-            const size_t last = i + n - 1; /* new characters share the range of the last one they replace */
-            AS_TRY(as_norm_add(&w->spare, s->content.p, s->content.n, old->begin[last], old->end[last], err));
+            const size_t last =
+                i + n - 1; /* new characters share the range of the last one they replace */
+            AS_TRY(as_norm_add(&w->spare, s->content.p, s->content.n, old->begin[last],
+                               old->end[last], err));
             i += n;
         } else {
             AS_TRY(as_norm_add(&w->spare, old->text + i, 1, old->begin[i], old->end[i], err));

@@ -1,14 +1,23 @@
-/* pretokenize.c: the pre-tokenizers. Each cuts w->splits further; splits that are added tokens pass through. They are
- * byte ranges of w->norm: ascending, non-empty, never inside a UTF-8 sequence. */
+/* pretokenize.c: the pre-tokenizers. Each cuts w->splits further; splits that are added tokens pass
+ * through. They are byte ranges of w->norm: ascending, non-empty, never inside a UTF-8 sequence. */
 #include "token/internal.h"
 
 #include "base/utf8.h"
 
 /* What happens to the characters that match. */
-typedef enum behavior { REMOVED, ISOLATED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS } behavior;
-static const char *const behavior_names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+typedef enum behavior {
+    REMOVED,
+    ISOLATED,
+    MERGED_WITH_PREVIOUS,
+    MERGED_WITH_NEXT,
+    CONTIGUOUS
+} behavior;
+static const char *const behavior_names[] = {"Removed", "Isolated", "MergedWithPrevious",
+                                             "MergedWithNext", "Contiguous"};
 
-static bool matches(uint32_t cp, unsigned flags) { return (as_uc_flags(cp) & flags) != 0; }
+static bool matches(uint32_t cp, unsigned flags) {
+    return (as_uc_flags(cp) & flags) != 0;
+}
 
 /* Cut one split where characters with any of `flags` stand; each of them is a match of its own. */
 static as_status cut(as_work *w, as_split s, unsigned flags, behavior how, as_err *err) {
@@ -21,7 +30,8 @@ static as_status cut(as_work *w, as_split s, unsigned flags, behavior how, as_er
         const bool is = matches(cp, flags);
         bool boundary = is || was;
         if (how == CONTIGUOUS) boundary = is != was;
-        if (how == MERGED_WITH_PREVIOUS) boundary = was; /* a match closes its piece; a second match stands alone */
+        if (how == MERGED_WITH_PREVIOUS)
+            boundary = was; /* a match closes its piece; a second match stands alone */
         if (how == MERGED_WITH_NEXT) boundary = is;
         if (boundary && !first) {
             if (!(how == REMOVED && was)) AS_TRY(as_split_add(w, start, i, NULL, err));
@@ -36,8 +46,10 @@ static as_status cut_all(as_work *w, unsigned flags, behavior how, as_err *err) 
     w->n_next = 0;
     for (size_t i = 0; i < w->n_splits; i++) {
         const as_split s = w->splits[i];
-        if (s.added != NULL) AS_TRY(as_split_add(w, s.begin, s.end, s.added, err));
-        else AS_TRY(cut(w, s, flags, how, err));
+        if (s.added != NULL)
+            AS_TRY(as_split_add(w, s.begin, s.end, s.added, err));
+        else
+            AS_TRY(cut(w, s, flags, how, err));
     }
     as_split_swap(w);
     return AS_OK;
@@ -72,7 +84,8 @@ static as_status parse_punctuation(as_part *self, const as_json *spec, as_loader
         self->settings = how;
         return AS_OK;
     }
-    return as_fail(err, AS_FORMAT, "%s: pre-tokenizer Punctuation: unknown behavior \"%.*s\"", ld->where, (int)name.n, name.p);
+    return as_fail(err, AS_FORMAT, "%s: pre-tokenizer Punctuation: unknown behavior \"%.*s\"",
+                   ld->where, (int)name.n, name.p);
 }
 
 static as_status run_punctuation(const as_part *self, as_work *w, as_err *err) {

@@ -9,17 +9,22 @@
 
 /* ---- tokenizer.json ---- */
 static as_status read_parts(as_tokenizer *t, const as_json *root, as_loader *ld, as_err *err) {
-    AS_TRY(as_part_parse(&t->normalizer, &as_normalizers, as_json_get(root, "normalizer"), ld, err));
-    AS_TRY(as_part_parse(&t->pre_tokenizer, &as_pre_tokenizers, as_json_get(root, "pre_tokenizer"), ld, err));
+    AS_TRY(
+        as_part_parse(&t->normalizer, &as_normalizers, as_json_get(root, "normalizer"), ld, err));
+    AS_TRY(as_part_parse(&t->pre_tokenizer, &as_pre_tokenizers, as_json_get(root, "pre_tokenizer"),
+                         ld, err));
     AS_TRY(as_part_parse(&t->model, &as_models, as_json_get(root, "model"), ld, err));
-    if (t->model.type == NULL) return as_fail(err, AS_FORMAT, "%s: there is no \"model\"", ld->where);
+    if (t->model.type == NULL)
+        return as_fail(err, AS_FORMAT, "%s: there is no \"model\"", ld->where);
     AS_TRY(as_added_parse(as_json_get(root, "added_tokens"), ld, err));
     AS_TRY(as_post_default(t, err));
-    AS_TRY(as_part_parse(&t->post_processor, &as_post_processors, as_json_get(root, "post_processor"), ld, err));
+    AS_TRY(as_part_parse(&t->post_processor, &as_post_processors,
+                         as_json_get(root, "post_processor"), ld, err));
     return as_part_parse(&t->decoder, &as_decoders, as_json_get(root, "decoder"), ld, err);
 }
 
-/* Pieces by id, added tokens over the model's; and the identity that the word caches are bound to. */
+/* Pieces by id, added tokens over the model's; and the identity that the word caches are bound to.
+ */
 static as_status index_pieces(as_tokenizer *t, as_loader *ld, as_err *err) {
     int32_t max = t->vocab.max_id;
     for (size_t i = 0; i < t->added.count; i++)
@@ -33,8 +38,10 @@ static as_status index_pieces(as_tokenizer *t, as_loader *ld, as_err *err) {
         t->pieces[e.id] = e.piece;
         t->identity = as_hash64(e.piece.p, e.piece.n, t->identity ^ (uint64_t)(uint32_t)e.id << 32);
     }
-    /* The library's id_to_token shows an added token as its normalizer leaves it, in decoded text too. */
-    for (size_t i = 0; i < t->added.count; i++) t->pieces[t->added.tokens[i].id] = t->added.tokens[i].pattern;
+    /* The library's id_to_token shows an added token as its normalizer leaves it, in decoded text
+     * too. */
+    for (size_t i = 0; i < t->added.count; i++)
+        t->pieces[t->added.tokens[i].id] = t->added.tokens[i].pattern;
     if (t->model.type == as_wordpiece_type) {
         const as_wordpiece *m = t->model.settings;
         t->identity = as_hash64(m->prefix.p, m->prefix.n, t->identity ^ (uint64_t)m->max_chars);
@@ -43,13 +50,17 @@ static as_status index_pieces(as_tokenizer *t, as_loader *ld, as_err *err) {
 }
 
 static const char *const role_keys[] = {
-    [AS_TOKEN_PAD] = "pad_token", [AS_TOKEN_UNK] = "unk_token",   [AS_TOKEN_CLS] = "cls_token", [AS_TOKEN_SEP] = "sep_token",
-    [AS_TOKEN_MASK] = "mask_token", [AS_TOKEN_BOS] = "bos_token", [AS_TOKEN_EOS] = "eos_token",
+    [AS_TOKEN_PAD] = "pad_token", [AS_TOKEN_UNK] = "unk_token",   [AS_TOKEN_CLS] = "cls_token",
+    [AS_TOKEN_SEP] = "sep_token", [AS_TOKEN_MASK] = "mask_token", [AS_TOKEN_BOS] = "bos_token",
+    [AS_TOKEN_EOS] = "eos_token",
 };
 static const char *const role_names[][3] = {
-    [AS_TOKEN_PAD] = {"[PAD]", "<pad>", NULL},   [AS_TOKEN_UNK] = {"[UNK]", "<unk>", NULL},
-    [AS_TOKEN_CLS] = {"[CLS]", "<s>", NULL},     [AS_TOKEN_SEP] = {"[SEP]", "</s>", NULL},
-    [AS_TOKEN_MASK] = {"[MASK]", "<mask>", NULL}, [AS_TOKEN_BOS] = {"<s>", "<bos>", "<|endoftext|>"},
+    [AS_TOKEN_PAD] = {"[PAD]", "<pad>", NULL},
+    [AS_TOKEN_UNK] = {"[UNK]", "<unk>", NULL},
+    [AS_TOKEN_CLS] = {"[CLS]", "<s>", NULL},
+    [AS_TOKEN_SEP] = {"[SEP]", "</s>", NULL},
+    [AS_TOKEN_MASK] = {"[MASK]", "<mask>", NULL},
+    [AS_TOKEN_BOS] = {"<s>", "<bos>", "<|endoftext|>"},
     [AS_TOKEN_EOS] = {"</s>", "<eos>", "<|endoftext|>"},
 };
 
@@ -65,7 +76,8 @@ static void find_roles(as_tokenizer *t, const as_json *config, const as_json *ma
         as_str name = role_content(config, role_keys[r]);
         if (name.p == NULL) name = role_content(map, role_keys[r]);
         t->special[r] = name.p != NULL ? as_tokenizer_id(t, name) : -1;
-        for (size_t k = 0; name.p == NULL && t->special[r] < 0 && k < 3 && role_names[r][k] != NULL; k++)
+        for (size_t k = 0; name.p == NULL && t->special[r] < 0 && k < 3 && role_names[r][k] != NULL;
+             k++)
             t->special[r] = as_tokenizer_id(t, as_str_of(role_names[r][k]));
     }
 }
@@ -103,8 +115,8 @@ void as_tokenizer_free(as_tokenizer *t) {
 }
 
 /* ---- a checkpoint folder ---- */
-static const char *const own_files[] = {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json",
-                                        "added_tokens.json"};
+static const char *const own_files[] = {"tokenizer.json", "tokenizer_config.json", "vocab.txt",
+                                        "special_tokens_map.json", "added_tokens.json"};
 
 static as_status read_optional(as_json **out, const char *dir, const char *name, as_err *err) {
     *out = NULL;
@@ -123,7 +135,8 @@ static as_status parse_file(as_tokenizer **out, const char *path, as_err *err) {
     return s;
 }
 
-static as_status parse_vocab_txt(as_tokenizer **out, const char *dir, const char *path, const as_json *config, as_err *err) {
+static as_status parse_vocab_txt(as_tokenizer **out, const char *dir, const char *path,
+                                 const as_json *config, as_err *err) {
     as_buf text = {0};
     as_status s = as_bert_files_to_json(&text, dir, config, err);
     if (s == AS_OK && text.failed) s = as_fail_nomem(err, "vocabulary", text.n);
@@ -132,7 +145,8 @@ static as_status parse_vocab_txt(as_tokenizer **out, const char *dir, const char
     return s;
 }
 
-static as_status open_model(as_tokenizer **out, const char *dir, const as_json *config, as_err *err) {
+static as_status open_model(as_tokenizer **out, const char *dir, const as_json *config,
+                            as_err *err) {
     char *json = as_path_join(dir, "tokenizer.json"), *txt = as_path_join(dir, "vocab.txt");
     as_status s;
     if (json == NULL || txt == NULL) {
@@ -159,7 +173,8 @@ as_status as_tokenizer_open(as_tokenizer **out, const char *dir, as_err *err) {
     if (s == AS_OK) {
         find_roles(t, config, map);
         const double max = as_json_real(as_json_get(config, "model_max_length"), 0);
-        t->model_max = max > 0 && max <= 1e9 ? (int64_t)max : 0; /* "very large integer" means that nobody knows */
+        t->model_max = max > 0 && max <= 1e9 ? (int64_t)max
+                                             : 0; /* "very large integer" means that nobody knows */
         t->dir = as_strdup(dir);
         if (t->dir == NULL) s = as_fail_nomem(err, "path", strlen(dir));
     }
@@ -178,11 +193,14 @@ static as_status copy_file(const char *from, const char *to, as_err *err) {
 }
 
 as_status as_tokenizer_copy(const as_tokenizer *t, const char *to_dir, as_err *err) {
-    if (t->dir == NULL) return as_fail(err, AS_USAGE, "this tokenizer was not read from a folder, so there is nothing to copy");
+    if (t->dir == NULL)
+        return as_fail(err, AS_USAGE,
+                       "this tokenizer was not read from a folder, so there is nothing to copy");
     AS_TRY(as_dir_make(to_dir, err));
     for (size_t i = 0; i < AS_COUNT(own_files); i++) {
         char *from = as_path_join(t->dir, own_files[i]), *to = as_path_join(to_dir, own_files[i]);
-        as_status s = from == NULL || to == NULL ? as_fail_nomem(err, "path", strlen(to_dir)) : AS_OK;
+        as_status s =
+            from == NULL || to == NULL ? as_fail_nomem(err, "path", strlen(to_dir)) : AS_OK;
         if (s == AS_OK && as_file_exists(from)) s = copy_file(from, to, err);
         as_free(from), as_free(to);
         AS_TRY(s);
@@ -191,7 +209,9 @@ as_status as_tokenizer_copy(const as_tokenizer *t, const char *to_dir, as_err *e
 }
 
 /* ---- questions ---- */
-int32_t as_tokenizer_vocab_size(const as_tokenizer *t) { return t->n_ids; }
+int32_t as_tokenizer_vocab_size(const as_tokenizer *t) {
+    return t->n_ids;
+}
 
 as_str as_tokenizer_piece(const as_tokenizer *t, int32_t id) {
     return id >= 0 && id < t->n_ids && t->pieces[id].p != NULL ? t->pieces[id] : (as_str){"", 0};
@@ -202,5 +222,9 @@ int32_t as_tokenizer_id(const as_tokenizer *t, as_str piece) {
     return added >= 0 ? t->added.tokens[added].id : as_vocab_id(&t->vocab, piece);
 }
 
-int32_t as_tokenizer_special(const as_tokenizer *t, as_special role) { return t->special[role]; }
-int64_t as_tokenizer_model_max(const as_tokenizer *t) { return t->model_max; }
+int32_t as_tokenizer_special(const as_tokenizer *t, as_special role) {
+    return t->special[role];
+}
+int64_t as_tokenizer_model_max(const as_tokenizer *t) {
+    return t->model_max;
+}

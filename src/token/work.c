@@ -29,13 +29,17 @@ as_work *as_work_of(as_tokens *t, const as_tokenizer *tok, as_err *err) {
     return w;
 }
 
-static void norm_free(as_norm *s) { as_free(s->text), as_free(s->begin), as_free(s->end); }
+static void norm_free(as_norm *s) {
+    as_free(s->text), as_free(s->begin), as_free(s->end);
+}
 
 void as_work_free(as_work *w) {
     if (w == NULL) return;
     norm_free(&w->norm), norm_free(&w->piece), norm_free(&w->spare), norm_free(&w->word);
-    as_free(w->changes), as_free(w->splits), as_free(w->next_splits), as_free(w->prefix_hash), as_free_aligned(w->cache);
-    for (int i = 0; i < 2; i++) as_free(w->pieces[i].v), as_free(w->windows[i]);
+    as_free(w->changes), as_free(w->splits), as_free(w->next_splits), as_free(w->prefix_hash),
+        as_free_aligned(w->cache);
+    for (int i = 0; i < 2; i++)
+        as_free(w->pieces[i].v), as_free(w->windows[i]);
     as_buf_free(&w->strings.text), as_free(w->strings.end);
     as_buf_free(&w->strings_next.text), as_free(w->strings_next.end);
     as_free(w);
@@ -61,9 +65,11 @@ as_status as_norm_reserve(as_norm *s, size_t n, as_err *err) {
     return AS_OK;
 }
 
-as_status as_norm_add(as_norm *s, const char *p, size_t n, uint32_t begin, uint32_t end, as_err *err) {
+as_status as_norm_add(as_norm *s, const char *p, size_t n, uint32_t begin, uint32_t end,
+                      as_err *err) {
     if (s->cap - s->n < n) AS_TRY(as_norm_reserve(s, s->n + n, err));
-    for (size_t i = 0; i < n; i++, s->n++) s->text[s->n] = p[i], s->begin[s->n] = begin, s->end[s->n] = end;
+    for (size_t i = 0; i < n; i++, s->n++)
+        s->text[s->n] = p[i], s->begin[s->n] = begin, s->end[s->n] = end;
     return AS_OK;
 }
 
@@ -79,9 +85,11 @@ void as_norm_swap(as_work *w) {
     w->spare.n = 0;
 }
 
-as_status as_split_add(as_work *w, uint32_t begin, uint32_t end, const as_added_token *added, as_err *err) {
+as_status as_split_add(as_work *w, uint32_t begin, uint32_t end, const as_added_token *added,
+                       as_err *err) {
     if (begin >= end) return AS_OK;
-    if (w->n_next == w->cap_next && !as_grow(&w->next_splits, &w->cap_next, w->n_next + 1, sizeof *w->next_splits))
+    if (w->n_next == w->cap_next &&
+        !as_grow(&w->next_splits, &w->cap_next, w->n_next + 1, sizeof *w->next_splits))
         return as_fail_nomem(err, "pre-tokens", w->n_next);
     w->next_splits[w->n_next++] = (as_split){begin, end, added};
     return AS_OK;
@@ -94,8 +102,10 @@ void as_split_swap(as_work *w) {
     w->next_splits = v, w->n_next = 0, w->cap_next = cap;
 }
 
-as_status as_piece_add(as_pieces *p, int32_t id, uint32_t begin, uint32_t end, int32_t word, as_err *err) {
-    if (p->n == p->cap && !as_grow(&p->v, &p->cap, p->n + 1, sizeof *p->v)) return as_fail_nomem(err, "tokens", p->n);
+as_status as_piece_add(as_pieces *p, int32_t id, uint32_t begin, uint32_t end, int32_t word,
+                       as_err *err) {
+    if (p->n == p->cap && !as_grow(&p->v, &p->cap, p->n + 1, sizeof *p->v))
+        return as_fail_nomem(err, "tokens", p->n);
     p->v[p->n++] = (as_piece){id, begin, end, word, 0, 0};
     return AS_OK;
 }

@@ -1,9 +1,10 @@
-/* encode_lines.c: encodes texts from stdin, for tests/token/full_data.py, which compares with the `tokenizers` library.
- *   encode_lines DIR|FILE.json [general] [pairs] [bare] [windows] [left] [max=N] [stride=N] [first|second]
- * Input: records of a 32-bit little-endian length and that many bytes. Output: per text (or pair) one line per window,
- * "id:type:begin:end:word:sequence:special ..." with offsets in characters, then an empty line. Also:
- *   encode_lines DIR|FILE.json decode|decode_skip   (records hold ids as decimal numbers)
- *   encode_lines DIR|FILE.json time REPEATS         (MB/s over all records, on stderr) */
+/* encode_lines.c: encodes texts from stdin, for tests/token/full_data.py, which compares with the
+ * `tokenizers` library. encode_lines DIR|FILE.json [general] [pairs] [bare] [windows] [left]
+ * [max=N] [stride=N] [first|second] Input: records of a 32-bit little-endian length and that many
+ * bytes. Output: per text (or pair) one line per window, "id:type:begin:end:word:sequence:special
+ * ..." with offsets in characters, then an empty line. Also: encode_lines DIR|FILE.json
+ * decode|decode_skip   (records hold ids as decimal numbers) encode_lines DIR|FILE.json time
+ * REPEATS         (MB/s over all records, on stderr) */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct ctx { as_str text, pair; as_tokens *t; } ctx;
+typedef struct ctx {
+    as_str text, pair;
+    as_tokens *t;
+} ctx;
 
 static bool read_record(as_buf *b) {
     unsigned char n[4];
@@ -22,7 +26,8 @@ static bool read_record(as_buf *b) {
     as_buf_clear(b);
     char chunk[65536];
     for (size_t got = 0; got < len;) {
-        const size_t k = fread(chunk, 1, len - got < sizeof chunk ? len - got : sizeof chunk, stdin);
+        const size_t k =
+            fread(chunk, 1, len - got < sizeof chunk ? len - got : sizeof chunk, stdin);
         if (k == 0) return false;
         as_buf_add(b, chunk, k);
         got += k;
@@ -36,8 +41,8 @@ static as_status show(void *p, const as_tokens *t, as_err *err) {
     for (int64_t i = 0; i < t->n; i++) {
         uint32_t at[2] = {t->begin[i], t->end[i]};
         as_offsets_to_chars(t->sequence[i] == 1 ? c->pair : c->text, at, 2);
-        printf("%s%d:%d:%u:%u:%d:%d:%d", i > 0 ? " " : "", t->ids[i], t->type_ids[i], at[0], at[1], t->word[i], t->sequence[i],
-               t->special[i]);
+        printf("%s%d:%d:%u:%u:%d:%d:%d", i > 0 ? " " : "", t->ids[i], t->type_ids[i], at[0], at[1],
+               t->word[i], t->sequence[i], t->special[i]);
     }
     putchar('\n');
     return AS_OK;
@@ -46,11 +51,12 @@ static as_status show(void *p, const as_tokens *t, as_err *err) {
 /* The offsets of a whole encoding at once are ascending, so the conversion stays linear. */
 static void show_all(const as_tokens *t, as_str text) {
     uint32_t *at = as_alloc((size_t)t->n * 2 + 1, sizeof *at);
-    for (int64_t i = 0; at != NULL && i < t->n; i++) at[2 * i] = t->begin[i], at[2 * i + 1] = t->end[i];
+    for (int64_t i = 0; at != NULL && i < t->n; i++)
+        at[2 * i] = t->begin[i], at[2 * i + 1] = t->end[i];
     as_offsets_to_chars(text, at, t->n * 2);
     for (int64_t i = 0; at != NULL && i < t->n; i++)
-        printf("%s%d:%d:%u:%u:%d:%d:%d", i > 0 ? " " : "", t->ids[i], t->type_ids[i], at[2 * i], at[2 * i + 1], t->word[i],
-               t->sequence[i], t->special[i]);
+        printf("%s%d:%d:%u:%u:%d:%d:%d", i > 0 ? " " : "", t->ids[i], t->type_ids[i], at[2 * i],
+               at[2 * i + 1], t->word[i], t->sequence[i], t->special[i]);
     putchar('\n');
     as_free(at);
 }
@@ -97,13 +103,15 @@ static int time_all(const as_tokenizer *t, int repeats) {
         tokens = 0;
         for (size_t i = 0; i < n; i++) {
             const size_t b = i > 0 ? ends[i - 1] : 0;
-            if (as_encode(t, (as_str){all.p + b, ends[i] - b}, NULL, NULL, &out, &err)) return fail(&err);
+            if (as_encode(t, (as_str){all.p + b, ends[i] - b}, NULL, NULL, &out, &err))
+                return fail(&err);
             tokens += out.n;
         }
         const double dt = as_clock() - t0;
         if (dt < best) best = dt;
     }
-    fprintf(stderr, "%zu texts, %zu bytes, %" PRId64 " tokens: %.1f MB/s\n", n, all.n, tokens, (double)all.n / best / 1e6);
+    fprintf(stderr, "%zu texts, %zu bytes, %" PRId64 " tokens: %.1f MB/s\n", n, all.n, tokens,
+            (double)all.n / best / 1e6);
     as_tokens_free(&out);
     as_buf_free(&all), as_buf_free(&one), as_free(ends);
     return 0;
@@ -117,7 +125,8 @@ int main(int argc, char **argv) {
     if (argc < 2) return 2;
     as_buf file = {0};
     if (as_dir_exists(argv[1]) ? as_tokenizer_open(&t, argv[1], &err)
-                               : (as_file_read(&file, argv[1], 0, &err) || as_tokenizer_parse(&t, as_buf_view(&file), argv[1], &err)))
+                               : (as_file_read(&file, argv[1], 0, &err) ||
+                                  as_tokenizer_parse(&t, as_buf_view(&file), argv[1], &err)))
         return fail(&err);
     as_buf_free(&file);
     for (int i = 2; i < argc; i++) {
@@ -143,11 +152,15 @@ int main(int argc, char **argv) {
             continue;
         }
         ctx c = {text, pair, &out};
-        const as_status s = windows ? as_encode_windows(t, text, pairs ? &pair : NULL, &o, &out, show, &c, &err)
-                                    : as_encode(t, text, pairs ? &pair : NULL, &o, &out, &err);
-        if (s != AS_OK) printf("! %s\n", err.msg);
-        else if (!windows && !pairs) show_all(&out, text);
-        else if (!windows) (void)show(&c, &out, &err);
+        const as_status s =
+            windows ? as_encode_windows(t, text, pairs ? &pair : NULL, &o, &out, show, &c, &err)
+                    : as_encode(t, text, pairs ? &pair : NULL, &o, &out, &err);
+        if (s != AS_OK)
+            printf("! %s\n", err.msg);
+        else if (!windows && !pairs)
+            show_all(&out, text);
+        else if (!windows)
+            (void)show(&c, &out, &err);
         putchar('\n');
     }
     as_buf_free(&a), as_buf_free(&b);

@@ -70,7 +70,8 @@ TOKENIZERS = {
     "uncased": spec(bert(), {"type": "BertPreTokenizer"}, wordpiece(wordpiece_vocab(SP, False)), template(1), WP_DECODER, [added(x) for x in SP]),
     "cased": spec(bert(lowercase=False), {"type": "BertPreTokenizer"}, wordpiece(wordpiece_vocab(SP, True)),
                   {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}, WP_DECODER,
-                  [added(x) for x in SP] + [added("cat", single_word=True, special=False), added("<x>", lstrip=True, rstrip=True)]),
+                  [added(x) for x in SP] + [added("cat", single_word=True, special=False), added("<x>", lstrip=True, rstrip=True),
+                                             added("<l>", lstrip=True), added("<r>", rstrip=True)]),
     "chinese": spec(bert(strip_accents=False, clean_text=False), {"type": "BertPreTokenizer"}, wordpiece(wordpiece_vocab(RO, False), "<unk>"),
                     {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True, "add_prefix_space": False},
                     None, [added(x) for x in RO[:4]] + [added("<mask>", lstrip=True), added("Hello World", normalized=True, special=False)]),
@@ -87,7 +88,7 @@ TOKENIZERS = {
 HARD = [
     "", "a", " ", "\n", "hello", "Hello, World!", "Don't do   tabs\tand\r\nCRLF\rlines", "unaffable tokenization played playing",
     "x" * 100, "x" * 101, "a" * 100 + " cat", "é" * 101, "a" * 60, "##ing ing ##", "[MASK] is [mask] and [Mask][MASK]",
-    "[CLS]the[SEP] cat [PAD][UNK]", "cat catcat cat. _cat cat_ écat cat\u0301", "the <x> cat  <x>  <x>mat", "a  <mask>b<mask> <mask>",
+    "[CLS]the[SEP] cat [PAD][UNK]", "cat catcat cat. _cat cat_ écat cat\u0301", "the <x> cat  <x>  <x>mat", "the <l> cat <r> sat <l><r> <l> ", "a  <mask>b<mask> <mask>",
     "hello world Hello World HELLO WORLD", "Foo foo FOO fOo", "I was 2 20 2024 don't", "e\u0301 é É E\u0301\u0323 e\u0323\u0301",
     "Cafe\u0301 café CAFÉ naïve über Straße STRASSE", "İstanbul ISTANBUL ıi", "ΟΔΥΣΣΕΥΣ Σ σς", "soft\u00adhyphen zero\u200bwidth\u200cjoin\u200d \ufeffbom",
     "a\0b\0 c\u0001d\u007fe\u0080f", "\ufffd a\ufffdb", "\ue000private \uf8ff \U000f0000 \U0010fffd", "你好世界", "猫 sat 中文字。日本語ひらカタ", "가각 각",
