@@ -274,51 +274,6 @@ as_status as_post_default(as_tokenizer *t,
 
 /* One word: its normalised bytes, their hash from AS_VOCAB_START, and the original bytes behind each
  * of them. begin and end NULL: the word is plain, byte k stands for byte start + k of the text. */
-typedef struct as_wordpiece {
-    as_str prefix, unk_token;
-    int64_t max_chars;
-    uint64_t prefix_hash; /* of the continuing-subword prefix */
-    int32_t unk;          /* -1: the vocabulary lacks it */
-} as_wordpiece;
-
-enum { FAST_WORD, FAST_SPACE, FAST_PUNCT, FAST_DROP, FAST_UNICODE };
-typedef struct as_fast { /* one pass for BertNormalizer + BertPreTokenizer + WordPiece */
-    bool on;
-    as_bert_settings bert;
-    const as_wordpiece *model;
-    uint8_t kind[256];  /* FAST_* of a byte */
-    uint8_t low[128];   /* lower case where the tokenizer lowers */
-    int32_t punct[128]; /* id of an ASCII punctuation mark, -1 when it has none */
-} as_fast;
-
-struct as_tokenizer {
-    as_arena arena;
-    as_part normalizer, pre_tokenizer, model, post_processor, decoder;
-    as_vocab vocab;
-    as_added added;
-    as_post post[2]; /* one sequence, two sequences */
-    bool post_trims; /* RobertaProcessing's trim_offsets: outer white space is not part of a token's
-                        range */
-    bool post_prefix;  /* its add_prefix_space: one leading space of a first token may be the added
-                          one, and stays */
-    bool post_adds;    /* a processor that adds tokens was read */
-    as_str *pieces;    /* by id */
-    int32_t n_ids;     /* highest id + 1 */
-    uint64_t identity; /* hash of what decides a word's pieces */
-    int32_t special[AS_TOKEN_EOS + 1];
-    int64_t model_max;
-    char *dir; /* NULL when parsed from memory */
-    as_fast fast;
-};
-
-extern const as_part_type *const as_bert_normalizer_type, *const as_bert_pre_tokenizer_type,
-                                                              *const as_wordpiece_type;
-as_status as_post_default(as_tokenizer *t,
-                          as_err *err) AS_CHECKED; /* no post-processor: the sequences alone */
-
-/* The pieces of one word (its normalised bytes, hash from AS_VOCAB_START): ids and end bytes
- * appended to w->out through the callback-free form below; begin/end give original bytes per byte
- * of the word, or NULL: word begins at `start` and maps one to one. */
 typedef struct as_word {
     const char *p;
     size_t n;
