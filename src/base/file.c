@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/mem.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -274,4 +275,16 @@ as_status as_file_write(const char *path, const void *p, size_t n, as_err *err) 
     AS_TRY(as_writer_open(&w, path, err));
     as_writer_add(&w, p, n);
     return as_writer_commit(&w, err);
+}
+
+void as_dir_remove(const char *path) {
+    DIR *d = opendir(path);
+    if (!d) return;
+    for (const struct dirent *e; (e = readdir(d));) {
+        char *name = as_path_join(path, e->d_name);
+        if (name) (void)unlink(name);
+        as_free(name);
+    }
+    closedir(d);
+    (void)rmdir(path);
 }

@@ -16,6 +16,8 @@ as_status as_file_read(as_buf *out, const char *path, uint64_t limit, as_err *er
 bool as_file_exists(const char *path);
 bool as_dir_exists(const char *path);
 as_status as_dir_make(const char *path, as_err *err) AS_CHECKED; /* with parents; existing is fine */
+/* Remove a folder and the plain files in it; folders inside it stay, and so does then the folder. */
+void as_dir_remove(const char *path);
 /* "dir/name" into a NUL-terminated heap string (as_free); NULL on failure. */
 char *as_path_join(const char *dir, const char *name);
 const char *as_path_base(const char *path); /* last component, ignoring a trailing '/' is the caller's job */

@@ -126,7 +126,7 @@ typedef struct as_info {
     bool has_classifier;
     uint64_t file_bytes, inference_bytes, training_bytes;
 } as_info;
-as_status as_run_info(const as_job *j, as_info *out, as_err *err) AS_CHECKED;
+as_status as_run_describe(const as_job *j, as_info *out, as_err *err) AS_CHECKED;
 void as_info_free(as_info *i);
 
 /* A signal handler may set this through as_interrupt(): long work stops at the next safe point with AS_INTERRUPTED. */

@@ -1,0 +1,119 @@
+/* eval.c: `assay eval`: score every record, keep what is scored, go on where a killed command was. */
+#include "base/hash.h"
+#include "base/mem.h"
+#include "run/evaluate.h"
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct evaluation {
+    const as_job *j;
+    const char *data;
+    as_session ses;
+    as_records records;
+    as_encoded encoded;
+    as_scored scored;
+    as_store *store;
+    as_run run;
+    as_eval_result *out;
+} evaluation;
+
+/* The readable identity of the command, and its digest. */
+static as_status identify(evaluation *v, as_buf *config, char key[65], as_err *err) {
+    char model[65], content[65];
+    AS_TRY(as_model_digest(v->ses.model, model, err));
+    AS_TRY(as_content_digest(content, &v->records, &v->encoded, err));
+    as_buf_fmt(config, "{\"command\":\"eval\",\"model_sha256\":\"%s\",\"data_sha256\":\"%s\",\"max_length\":%" PRId64 ",\"seed\":%" PRIu64, model, content,
+               v->ses.max_length, as_model_head_is_fresh(v->ses.model) ? v->j->seed : 0);
+    as_buf_fmt(config, ",\"dtype\":\"%s\",\"isa\":\"%s\"", v->out->dtype, v->out->isa);
+    if (config->failed) return as_fail_nomem(err, "a run's record", 0);
+    memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
+    /* Not part of the identity: versions, names of the logits. */
+    as_buf_fmt(config, ",\"version\":\"%s\",\"gemm\":\"%s\",\"values\":[", v->j->version, as_engine_gemm_name(v->ses.engine));
+    for (int i = 0; i < v->scored.num_labels; i++) {
+        if (i) as_buf_char(config, ',');
+        as_buf_json_str(config, as_str_of(v->scored.kind == AS_LABEL_VALUE ? "value" : v->scored.labels[i]));
+    }
+    as_buf_str(config, "]}");
+    return config->failed ? as_fail_nomem(err, "a run's record", 0) : AS_OK;
+}
+
+static as_status begin_run(evaluation *v, as_err *err) {
+    if (!v->j->db) return AS_OK;
+    as_buf config = {0};
+    char key[65];
+    as_status s = identify(v, &config, key, err);
+    if (s == AS_OK) s = as_store_open(&v->store, v->j->db, err);
+    const as_run_key k = {.command = "eval", .key = key, .config_json = config.p, .model = v->out->model, .task = v->out->task, .dtype = v->out->dtype, .isa = v->out->isa};
+    if (s == AS_OK) s = as_store_run_begin(v->store, &k, v->j->again, &v->run, err);
+    as_buf_free(&config);
+    v->out->run = v->run.id;
+    return s;
+}
+
+/* A stored item back into the scores. */
+static as_status restore(void *ctx, const as_item *item, as_err *err) {
+    evaluation *v = ctx;
+    if (item->index < 0 || item->index >= v->records.n || item->count != v->scored.num_labels)
+        return as_fail(err, AS_FORMAT, "%s: run %" PRId64 " has an item %" PRId64 " that is not in the data", v->j->db, v->run.id, item->index);
+    for (int k = 0; k < item->count; k++) v->scored.logits[item->index * v->scored.num_labels + k] = (float)item->values[k];
+    as_scored_predict(&v->scored, item->index);
+    v->out->resumed++;
+    return AS_OK;
+}
+
+static as_status score_rest(evaluation *v, as_err *err) {
+    int64_t *index = as_alloc((size_t)v->records.n, sizeof *index), n = 0;
+    if (!index) return as_fail_nomem(err, "scores", 0);
+    for (int64_t i = 0; i < v->records.n; i++)
+        if (!v->scored.done[i]) index[n++] = i;
+    const double t = as_clock();
+    const as_status s = n ? as_evaluate_items(&v->ses, v->j, &v->scored, index, n, v->store, v->run.id, "score", err) : AS_OK;
+    v->out->seconds = as_clock() - t;
+    v->out->from_store = n == 0;
+    as_free(index);
+    return s;
+}
+
+static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
+    AS_TRY(as_session_open(&v->ses, v->j, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = v->j->seed}, err));
+    as_data_cols c = *cols;
+    c.label_required = true;
+    if (c.kind == AS_LABEL_NONE) c.kind = as_session_kind(&v->ses);
+    const as_labels known = as_session_labels(&v->ses);
+    AS_TRY(as_records_open(&v->records, v->data, &c, c.kind == AS_LABEL_VALUE ? NULL : &known, err));
+    const int labels = as_model_num_labels(v->ses.model);
+    if (c.kind != as_session_kind(&v->ses) || (c.kind != AS_LABEL_VALUE && v->records.labels.count > labels)) {
+        (void)as_fail(err, AS_USAGE, "%s: the data has %d labels, the model's head has %d%s", v->data, v->records.labels.count, labels,
+                      c.kind != as_session_kind(&v->ses) ? " of another kind" : "");
+        as_hint(err, "Fine-tune the model on this task first: assay finetune MODEL --data F --out DIR.");
+        return AS_USAGE;
+    }
+    AS_TRY(as_session_encode(&v->ses, v->j, &v->records, &v->encoded, err));
+    char *const *names = v->records.labels.count == labels ? v->records.labels.names : as_model_labels(v->ses.model);
+    AS_TRY(as_scored_init(&v->scored, &v->records, &v->encoded, c.kind, names, labels, err));
+    AS_TRY(as_evaluate_describe(&v->ses, v->j, v->data, v->out, err));
+    v->out->truncated = v->encoded.truncated_count, v->out->tokens = v->encoded.tokens;
+    AS_TRY(begin_run(v, err));
+    if (v->store && v->run.existed) AS_TRY(as_store_items_each(v->store, v->run.id, restore, v, err));
+    AS_TRY(score_rest(v, err));
+    if (v->out->head_fresh)
+        as_log_line(v->j->log, AS_WARN, "%s: its classification head is not trained: these scores say nothing about the model", v->out->model);
+    AS_TRY(as_scored_metrics(&v->scored, v->j, as_engine_threads(v->ses.engine), v->out, err));
+    v->out->peak_bytes = as_peak_memory();
+    if (v->store) AS_TRY(as_evaluate_store(v->out, v->store, v->run.id, err));
+    if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(as_store_run_end(v->store, v->run.id, AS_RUN_DONE, "{}", err));
+    return sink ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;
+}
+
+as_status as_run_eval(const as_job *j, const char *data, const as_data_cols *cols, as_item_sink sink, void *ctx, as_eval_result *out, as_err *err) {
+    memset(out, 0, sizeof *out);
+    evaluation v = {.j = j, .data = data, .out = out};
+    const as_status s = evaluate(&v, cols, sink, ctx, err);
+    as_store_close(v.store);
+    as_scored_free(&v.scored);
+    as_encoded_free(&v.encoded);
+    as_records_free(&v.records);
+    as_session_close(&v.ses);
+    if (s != AS_OK) as_eval_result_free(out);
+    return s;
+}

@@ -1,0 +1,24 @@
+/* finetune.h: a labelled data set and a trainable model, open together: what finetune and cross-validation share. */
+#ifndef AS_RUN_FINETUNE_H
+#define AS_RUN_FINETUNE_H
+
+#include "run/evaluate.h"
+#include "train/loop.h"
+
+typedef struct as_tuning {
+    as_session ses;
+    as_records records;
+    as_encoded encoded;
+    as_scored scored;         /* cross-validation: predictions of all folds */
+    int32_t *label;
+    uint8_t *sets;
+    float *value, *class_weight;
+} as_tuning;
+
+as_status as_tuning_open(as_tuning *t, const as_finetune_job *f, as_err *err) AS_CHECKED;
+/* The model alone, into a closed session; the records are open. */
+as_status as_tuning_open_model(as_tuning *t, const as_finetune_job *f, as_err *err) AS_CHECKED;
+/* Fill model, data, targets of tr and train. */
+as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, as_trainer *tr, as_trained *out, as_err *err) AS_CHECKED;
+void as_tuning_close(as_tuning *t);
+#endif

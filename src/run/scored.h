@@ -1,0 +1,33 @@
+/* scored.h: logits of scored items, and what follows from them: predictions, metrics with intervals, confusion. */
+#ifndef AS_RUN_SCORED_H
+#define AS_RUN_SCORED_H
+
+#include "run/session.h"
+
+typedef struct as_scored {
+    const as_records *records;
+    const as_encoded *encoded;
+    as_label_kind kind;
+    char *const *labels;       /* names in id order; borrowed */
+    int num_labels;            /* columns of logits */
+    float *logits;             /* [records->n, num_labels] */
+    uint8_t *done;             /* [records->n] */
+    int32_t *pred;             /* CLASS [n] */
+    uint8_t *pred_sets;        /* MULTI [n, num_labels] */
+    double *probs;             /* CLASS, MULTI [n, num_labels] */
+    double *pred_value;        /* VALUE [n] */
+    int32_t *gold;             /* CLASS */
+    uint8_t *gold_sets;
+    double *gold_value;
+} as_scored;
+
+as_status as_scored_init(as_scored *s, const as_records *r, const as_encoded *e, as_label_kind kind, char *const *labels, int num_labels, as_err *err) AS_CHECKED;
+void as_scored_free(as_scored *s);
+/* Softmax, sigmoid or the number itself, into the arrays above. Ties: the first label, as numpy's argmax. */
+void as_scored_predict(as_scored *s, int64_t i);
+/* The prediction as text: label, labels as a JSON list, number. */
+void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out);
+as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_err *err) AS_CHECKED; /* in order */
+/* Fill metrics, confusion, labels, n of out. Every item must be done and have a gold label. */
+as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_result *out, as_err *err) AS_CHECKED;
+#endif

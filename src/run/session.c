@@ -1,0 +1,126 @@
+#include "run/session.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static as_status open_engine(as_session *s, const as_job *j, as_err *err) {
+    as_engine_opts o = as_engine_defaults();
+    o.isa = j->isa, o.threads = j->threads, o.compute = j->dtype, o.log = j->log;
+    return as_engine_open(&s->engine, &o, err);
+}
+
+/* The shortest of what the job, the tokenizer and the position table allow. */
+static as_status choose_length(as_session *s, const as_job *j, as_err *err) {
+    const int64_t most = as_model_config(s->model)->max_pos, told = as_tokenizer_model_max(s->tok);
+    s->max_length = told > 0 && told < most ? told : most;
+    if (j->max_length <= 0) return AS_OK;
+    if (j->max_length > most) {
+        (void)as_fail(err, AS_USAGE, "--max-length %" PRId64 " is beyond the %" PRId64 " positions of %s", j->max_length, most, j->model);
+        as_hint(err, "Give a length of at most %" PRId64 ".", most);
+        return AS_USAGE;
+    }
+    s->max_length = j->max_length;
+    return AS_OK;
+}
+
+static as_status check_vocabulary(const as_session *s, const as_job *j, as_err *err) {
+    const int64_t ids = as_tokenizer_vocab_size(s->tok), rows = as_model_config(s->model)->vocab;
+    if (ids <= rows) return AS_OK;
+    (void)as_fail(err, AS_FORMAT, "%s: the tokenizer has ids up to %" PRId64 ", the embedding has %" PRId64 " rows", j->model, ids - 1, rows);
+    as_hint(err, "Tokenizer and weights are of different models; fetch both again.");
+    return AS_FORMAT;
+}
+
+static as_status open_into(as_session *s, const as_job *j, const as_model_opts *o, as_err *err) {
+    AS_TRY(open_engine(s, j, err));
+    AS_TRY(as_model_open(&s->model, s->engine, j->model, o, err));
+    AS_TRY(as_tokenizer_open(&s->tok, j->model, err));
+    AS_TRY(check_vocabulary(s, j, err));
+    return choose_length(s, j, err);
+}
+as_status as_session_open(as_session *s, const as_job *j, as_model_opts o, as_err *err) {
+    *s = (as_session){0};
+    o.log = j->log;
+    const as_status st = open_into(s, j, &o, err);
+    if (st != AS_OK) as_session_close(s);
+    return st;
+}
+as_status as_session_open_light(as_session *s, const as_job *j, as_err *err) {
+    *s = (as_session){0};
+    as_status st = open_engine(s, j, err);
+    if (st == AS_OK) st = as_tokenizer_open(&s->tok, j->model, err);
+    if (st != AS_OK) as_session_close(s);
+    return st;
+}
+void as_session_close(as_session *s) {
+    as_tokenizer_free(s->tok);
+    as_model_free(s->model);
+    as_engine_free(s->engine);
+    *s = (as_session){0};
+}
+
+as_label_kind as_session_kind(const as_session *s) {
+    switch (as_model_problem(s->model)) {
+    case AS_PROBLEM_MULTI: return AS_LABEL_MULTI;
+    case AS_PROBLEM_REGRESSION: return AS_LABEL_VALUE;
+    default: return AS_LABEL_CLASS;
+    }
+}
+as_labels as_session_labels(const as_session *s) {
+    return (as_labels){.names = (char **)(uintptr_t)as_model_labels(s->model), .count = as_model_num_labels(s->model)};
+}
+
+as_status as_session_encode(const as_session *s, const as_job *j, const as_records *r, as_encoded *out, as_err *err) {
+    AS_TRY(as_encode_records(out, s->tok, r, s->max_length, as_engine_threads(s->engine), err));
+    const int64_t types = as_model_config(s->model)->types;
+    for (int64_t i = 0; i < out->tokens; i++)
+        if (out->types[i] >= types) {
+            const int32_t type = out->types[i];
+            as_encoded_free(out);
+            return as_fail(err, AS_FORMAT, "%s: the tokenizer gives token type %d, the model has %" PRId64 " types", j->model, type, types);
+        }
+    if (out->truncated_count > 0)
+        as_log_line(j->log, AS_WARN, "%" PRId64 " of %" PRId64 " items are longer than %" PRId64 " tokens and were truncated", out->truncated_count,
+                    out->n, s->max_length);
+    return AS_OK;
+}
+
+char *as_display_name(const char *path) {
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    size_t from = n;
+    while (from > 0 && path[from - 1] != '/') from--;
+    return as_strndup(path + from, n - from);
+}
+
+as_status as_content_digest(char hex[65], const as_records *r, const as_encoded *e, as_err *err) {
+    as_buf b = {0};
+    for (int64_t i = 0; i < r->n; i++) {
+        const uint64_t h = as_record_hash(&r->v[i], r);
+        as_buf_add(&b, &h, sizeof h);
+        as_buf_add(&b, r->v[i].id.p, r->v[i].id.n);
+        as_buf_char(&b, '\0');
+        as_buf_add(&b, r->v[i].cluster.p, r->v[i].cluster.n);
+        as_buf_char(&b, '\0');
+    }
+    for (int i = 0; i < r->labels.count; i++) as_buf_add(&b, r->labels.names[i], strlen(r->labels.names[i]) + 1);
+    as_buf_add(&b, e->ids, (size_t)e->tokens * sizeof *e->ids);
+    as_buf_add(&b, e->types, (size_t)e->tokens * sizeof *e->types);
+    as_buf_add(&b, e->offset, (size_t)(e->n + 1) * sizeof *e->offset);
+    const as_status s = b.failed ? as_fail_nomem(err, "a digest", b.n) : AS_OK;
+    if (s == AS_OK) memcpy(hex, as_sha256_of(b.p, b.n).hex, 65);
+    as_buf_free(&b);
+    return s;
+}
+
+uint64_t as_peak_memory(void) {
+    struct rusage u;
+    if (getrusage(RUSAGE_SELF, &u) != 0) return 0;
+#ifdef __APPLE__
+    return (uint64_t)u.ru_maxrss;
+#else
+    return (uint64_t)u.ru_maxrss * 1024;
+#endif
+}

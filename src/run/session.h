@@ -1,0 +1,35 @@
+/* session.h: engine, checkpoint and tokenizer of one job, opened together and checked against each other. */
+#ifndef AS_RUN_SESSION_H
+#define AS_RUN_SESSION_H
+
+#include "eval/answer.h"
+#include "run/job.h"
+#include "store/store.h"
+
+typedef struct as_session {
+    as_engine *engine;
+    as_model *model;
+    as_tokenizer *tok;
+    int64_t max_length;
+} as_session;
+
+/* o: head and labels of the model; log, seed are set from the job. AS_FORMAT when the tokenizer has ids that the embedding has no
+ * rows for, AS_USAGE when --max-length is beyond the positions. */
+as_status as_session_open(as_session *s, const as_job *j, as_model_opts o, as_err *err) AS_CHECKED;
+void as_session_close(as_session *s);
+/* Engine and tokenizer alone, without weights. */
+as_status as_session_open_light(as_session *s, const as_job *j, as_err *err) AS_CHECKED;
+
+/* The model's labels as as_labels (views into the model), for as_records_open; NULL-like (count 0) for regression. */
+as_labels as_session_labels(const as_session *s);
+/* Label kind of the model's head. */
+as_label_kind as_session_kind(const as_session *s);
+/* Token ids, checked against the model's tables. */
+as_status as_session_encode(const as_session *s, const as_job *j, const as_records *r, as_encoded *out, as_err *err) AS_CHECKED;
+/* The last component of a path, trailing slashes dropped; heap, NULL when out of memory. */
+char *as_display_name(const char *path);
+/* Digest of what the records say and of the token ids that they became: data, columns, labels, tokenizer, length. */
+as_status as_content_digest(char hex[65], const as_records *r, const as_encoded *e, as_err *err) AS_CHECKED;
+/* Peak resident memory of the process in bytes. */
+uint64_t as_peak_memory(void);
+#endif
