@@ -80,6 +80,7 @@ NEEDS_store  := store base
 NEEDS_token  := token io base
 NEEDS_metric := metric stats base
 NEEDS_data   := data token io base
+NEEDS_model  := model tensor io base
 below = $(or $(NEEDS_$(1)),$(filter-out cli,$(FOLDERS)))
 link  = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
