@@ -29,6 +29,7 @@ typedef struct as_arch {
     const char *model_type;
     const char *prefix;            /* "bert.": absent in files of the headless model */
     const char *ignore;            /* names ending so are buffers, not weights */
+    struct as_tie { const char *source, *copy; } ties[2]; /* what tie_word_embeddings makes one; the copy is a PIECE_DECODER */
     const as_weight_row *rows;
     size_t row_count;
     size_t weights_size, layers_at, layer_size; /* the weights struct, where it points to its layers, one layer's size */

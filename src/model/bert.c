@@ -41,6 +41,8 @@ static const as_weight_row rows[] = {
     {"cls.predictions.transform.LayerNorm.bias", "cls.predictions.transform.LayerNorm.beta", W(mlm_norm_b), DIM_1, DIM_HIDDEN, WEIGHT_NORM_BIAS, PIECE_MLM, 0, 0},
     {"cls.predictions.bias", "cls.predictions.decoder.bias", W(mlm_bias), DIM_1, DIM_VOCAB, WEIGHT_BIAS, PIECE_MLM, 0, 0},
     {"cls.predictions.decoder.weight", NULL, W(decoder), DIM_VOCAB, DIM_HIDDEN, WEIGHT_TABLE, PIECE_DECODER, 0, 0},
+    /* untied, transformers reads this bias and not the one above; files of before 2025 hold only that one */
+    {"cls.predictions.decoder.bias", "cls.predictions.bias", W(decoder_bias), DIM_1, DIM_VOCAB, WEIGHT_BIAS, PIECE_DECODER, 0, 0},
     {"cls.seq_relationship.weight", NULL, W(nsp_w), DIM_2, DIM_HIDDEN, WEIGHT_LINEAR, PIECE_NSP, 0, 0},
     {"cls.seq_relationship.bias", NULL, W(nsp_b), DIM_1, DIM_2, WEIGHT_BIAS, PIECE_NSP, 0, 0},
 };
@@ -102,7 +104,9 @@ static as_tensor *encode(as_model *m, as_ctx *c, const as_seqs *s, const int64_t
 }
 
 const as_arch as_arch_bert = {
-    .model_type = "bert", .prefix = "bert.", .ignore = "position_ids", .rows = rows, .row_count = AS_COUNT(rows),
+    .model_type = "bert", .prefix = "bert.", .ignore = "position_ids",
+    .ties = {{"bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"}, {"cls.predictions.bias", "cls.predictions.decoder.bias"}},
+    .rows = rows, .row_count = AS_COUNT(rows),
     .weights_size = sizeof(bert_weights), .layers_at = offsetof(bert_weights, layers), .layer_size = sizeof(bert_layer),
     .encode = encode, .class_head = "BertForSequenceClassification", .mlm_head = "BertForMaskedLM",
     .nsp_head = "BertForNextSentencePrediction", .base = "BertModel",

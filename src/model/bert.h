@@ -13,7 +13,7 @@ typedef struct bert_weights {
     as_param word, position, type, norm_w, norm_b;
     bert_layer *layers;
     as_param pooler_w, pooler_b, class_w, class_b;
-    as_param mlm_dense_w, mlm_dense_b, mlm_norm_w, mlm_norm_b, mlm_bias, decoder;
+    as_param mlm_dense_w, mlm_dense_b, mlm_norm_w, mlm_norm_b, mlm_bias, decoder, decoder_bias;
     as_param nsp_w, nsp_b;
 } bert_weights;
 #endif

@@ -43,12 +43,33 @@ static as_status check_memory(const as_model *m, as_err *err) {
     return AS_NOMEM;
 }
 
+/* Like transformers 5, a config that ties is not believed when the file holds two different tensors. */
+static bool ties_broken(const as_model *m) {
+    bool broken = false;
+    for (size_t i = 0; i < AS_COUNT(m->arch->ties); i++) {
+        const as_weight_view *a = as_model_find(m, m->arch->ties[i].source), *b = as_model_find(m, m->arch->ties[i].copy);
+        if (!a || !b || a->data == b->data) continue; /* torch files give both names one storage */
+        if (a->dtype == b->dtype && a->numel == b->numel && memcmp(a->data, b->data, (size_t)a->numel * as_dtype_size(a->dtype)) == 0) continue;
+        as_log_line(m->opts.log, AS_WARN, "%s: \"%s\" and \"%s\" differ although config.json ties them: both are used", m->dir, a->name, b->name);
+        broken = true;
+    }
+    return broken;
+}
+
+static void choose_pieces(as_model *m) {
+    m->pieces = head_pieces[m->opts.head];
+    if (m->opts.head == AS_HEAD_MLM && (!m->config.tied || ties_broken(m))) m->pieces |= PIECE_DECODER;
+    /* What a headless model saves has the pooler that it came with, since transformers' class has one. */
+    for (size_t i = 0; m->opts.head == AS_HEAD_NONE && m->opts.train && i < m->arch->row_count; i++)
+        if (m->arch->rows[i].piece == PIECE_POOLER && as_model_find(m, m->arch->rows[i].name)) m->pieces |= PIECE_POOLER;
+}
+
 static as_status open_into(as_model *m, const char *dir, as_err *err) {
     if (!(m->dir = as_strdup(dir))) return as_fail_nomem(err, "a path", 0);
     AS_TRY(as_config_read(&m->config, dir, err));
     m->arch = as_arch_find(as_str_of(m->config.model_type));
-    m->pieces = head_pieces[m->opts.head];
-    if (m->opts.head == AS_HEAD_MLM && !m->config.tied) m->pieces |= PIECE_DECODER;
+    if (!m->opts.fresh) AS_TRY(as_weights_open(&m->files, dir, err));
+    choose_pieces(m);
     AS_TRY(choose_labels(m, err));
     AS_TRY(as_model_expand(m, err));
     AS_TRY(check_memory(m, err));
@@ -170,7 +191,7 @@ as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
     }
     const bool classify = m->opts.head == AS_HEAD_CLASSIFY;
     const as_config_change g = {.architecture = architecture(m), .labels = classify ? m->labels : NULL, .num_labels = m->num_labels,
-                                .problem = classify ? m->problem : AS_PROBLEM_UNSET};
+                                .problem = classify ? m->problem : AS_PROBLEM_UNSET, .untie = m->config.tied && (m->pieces & PIECE_DECODER)};
     if (s == AS_OK) s = as_safetensors_write(weights, v, m->slot_count, err);
     if (s == AS_OK) s = as_config_write(&m->config, &g, config, err);
     as_free(v), as_free(config), as_free(weights);

@@ -29,12 +29,27 @@ static as_status read_probability(const as_config *c, float *out, const char *ke
     return AS_OK;
 }
 
+/* A number in [0, most]; NaN cannot be written in JSON, but 1e999 can. */
+static as_status read_small(const as_config *c, float *out, const char *key, double fallback, double most, as_err *err) {
+    const as_json *v = as_json_get(c->raw, key);
+    const double x = v ? as_json_real(v, -1.0) : fallback;
+    if (!(x >= 0.0 && x <= most)) return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a number between 0 and %g", c->path, key, most);
+    *out = (float)x;
+    return AS_OK;
+}
+
+/* The value of a string key; null is absent; "" for a value of another type, which then matches nothing. */
+static as_str read_word(const as_config *c, const char *key, const char *fallback) {
+    const as_json *v = as_json_get(c->raw, key);
+    return as_json_typeof(v) == AS_JSON_NULL ? as_str_of(fallback) : as_json_str(v, AS_LIT(""));
+}
+
 static as_status read_act(as_config *c, as_err *err) {
-    const as_str name = as_json_str(as_json_get(c->raw, "hidden_act"), AS_LIT("gelu"));
+    const as_str name = read_word(c, "hidden_act", "gelu");
     for (size_t i = 0; i < AS_COUNT(activations); i++)
         if (as_str_is(name, activations[i].name)) return c->act = activations[i].act, AS_OK;
     (void)as_fail(err, AS_FORMAT, "%s: unknown hidden_act \"%.*s\"", c->path, (int)name.n, name.p);
-    as_hint(err, "known: gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu, silu, swish, tanh.");
+    as_hint(err, "Known: gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu, silu, swish, tanh.");
     return AS_FORMAT;
 }
 
@@ -73,6 +88,22 @@ static as_status read_problem(as_config *c, as_err *err) {
     return AS_OK;
 }
 
+/* Variants of the same model_type that compute something else. */
+static as_status read_kind(const as_config *c, as_err *err) {
+    const as_str position = read_word(c, "position_embedding_type", "absolute");
+    if (!as_str_is(position, "absolute")) {
+        (void)as_fail(err, AS_FORMAT, "%s: position_embedding_type \"%.*s\" is not supported", c->path, (int)position.n, position.p);
+        as_hint(err, "Supported: absolute.");
+        return AS_FORMAT;
+    }
+    if (as_json_bool(as_json_get(c->raw, "is_decoder"), false) || as_json_bool(as_json_get(c->raw, "add_cross_attention"), false)) {
+        (void)bad(c, err, "\"is_decoder\" is true: this model attends as a decoder, which is not supported");
+        as_hint(err, "Use the encoder's checkpoint.");
+        return AS_FORMAT;
+    }
+    return AS_OK;
+}
+
 static as_status read_keys(as_config *c, as_err *err) {
     if (as_json_typeof(c->raw) != AS_JSON_OBJECT) return bad(c, err, "is not a JSON object");
     const as_str type = as_json_str(as_json_get(c->raw, "model_type"), AS_LIT(""));
@@ -92,19 +123,19 @@ static as_status read_keys(as_config *c, as_err *err) {
     AS_TRY(read_size(c, &c->inter, "intermediate_size", 3072, err));
     AS_TRY(read_size(c, &c->max_pos, "max_position_embeddings", 512, err));
     AS_TRY(read_size(c, &c->types, "type_vocab_size", 2, err));
-    if (c->layers > 4096 || c->hidden % c->heads != 0)
-        return bad(c, err, "\"hidden_size\" is not a multiple of \"num_attention_heads\", or there are over 4096 layers");
+    if (c->layers > 4096) return bad(c, err, "\"num_hidden_layers\" is over 4096");
+    if (c->hidden % c->heads != 0)
+        return as_fail(err, AS_FORMAT, "%s: \"hidden_size\" %" PRId64 " is not a multiple of \"num_attention_heads\" %" PRId64, c->path, c->hidden,
+                       c->heads);
     AS_TRY(read_act(c, err));
-    c->eps = (float)as_json_real(as_json_get(c->raw, "layer_norm_eps"), 1e-12);
-    c->init_range = (float)as_json_real(as_json_get(c->raw, "initializer_range"), 0.02);
+    AS_TRY(read_small(c, &c->eps, "layer_norm_eps", 1e-12, 1.0, err));
+    AS_TRY(read_small(c, &c->init_range, "initializer_range", 0.02, 1e6, err));
     AS_TRY(read_probability(c, &c->dropout, "hidden_dropout_prob", 0.1f, err));
     AS_TRY(read_probability(c, &c->attention_dropout, "attention_probs_dropout_prob", 0.1f, err));
     AS_TRY(read_probability(c, &c->classifier_dropout, "classifier_dropout", c->dropout, err));
     c->pad_id = as_json_int(as_json_get(c->raw, "pad_token_id"), 0);
     c->tied = as_json_bool(as_json_get(c->raw, "tie_word_embeddings"), true);
-    const as_str position = as_json_str(as_json_get(c->raw, "position_embedding_type"), AS_LIT("absolute"));
-    if (!as_str_is(position, "absolute"))
-        return as_fail(err, AS_FORMAT, "%s: position_embedding_type \"%.*s\" is not supported", c->path, (int)position.n, position.p);
+    AS_TRY(read_kind(c, err));
     const as_str arch = as_json_str(as_json_at(as_json_get(c->raw, "architectures"), 0), AS_LIT(""));
     memcpy(c->architecture, arch.p, arch.n < sizeof c->architecture ? arch.n : sizeof c->architecture - 1);
     AS_TRY(read_problem(c, err));
@@ -114,6 +145,7 @@ static as_status read_keys(as_config *c, as_err *err) {
 static as_status from_raw(as_config *out, as_json *raw, const char *where, as_err *err) {
     *out = (as_config){.raw = raw, .path = as_strdup(where)};
     const as_status s = out->path ? read_keys(out, err) : as_fail_nomem(err, "a path", 0);
+    if (s == AS_FORMAT && err && err->hint[0] == '\0') as_hint(err, "Correct the value in the file, or fetch the checkpoint again.");
     if (s != AS_OK) as_config_free(out);
     return s;
 }
@@ -171,7 +203,7 @@ static const char *const problem_names[] = {
 static bool write_member(as_buf *b, as_str key, const as_json *value, const as_config_change *g) {
     const bool ours = as_str_is(key, "architectures") || as_str_is(key, "dtype") || as_str_is(key, "torch_dtype") ||
                       (g->labels && (as_str_is(key, "id2label") || as_str_is(key, "label2id") || as_str_is(key, "num_labels"))) ||
-                      (g->problem && as_str_is(key, "problem_type"));
+                      (g->problem && as_str_is(key, "problem_type")) || (g->untie && as_str_is(key, "tie_word_embeddings"));
     if (ours) return false;
     as_buf_str(b, ",\n  ");
     as_buf_json_str(b, key);
@@ -192,6 +224,7 @@ as_status as_config_write(const as_config *c, const as_config_change *g, const c
         write_labels(&b, g, true);
     }
     if (g->problem) as_buf_fmt(&b, ",\n  \"problem_type\": \"%s\"", problem_names[g->problem]);
+    if (g->untie) as_buf_str(&b, ",\n  \"tie_word_embeddings\": false");
     for (as_json_iter *it = as_json_first(c->raw); it; it = as_json_next(c->raw, it))
         (void)write_member(&b, as_json_iter_key(it), as_json_iter_value(it), g);
     as_buf_str(&b, "\n}\n");

@@ -35,6 +35,7 @@ typedef struct as_config_change {
     char *const *labels;
     int num_labels;
     as_problem problem;
+    bool untie;                     /* tie_word_embeddings: false */
 } as_config_change;
 /* The file again with the changes, in its order of keys; "dtype" says float32. */
 as_status as_config_write(const as_config *c, const as_config_change *change, const char *path, as_err *err) AS_CHECKED;

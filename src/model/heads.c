@@ -39,7 +39,10 @@ const as_param *as_model_decoder(const as_model *m) {
     const bert_weights *w = m->weights;
     return m->pieces & PIECE_DECODER ? &w->decoder : &w->word;
 }
-const as_param *as_model_decoder_bias(const as_model *m) { return &((const bert_weights *)m->weights)->mlm_bias; }
+const as_param *as_model_decoder_bias(const as_model *m) {
+    const bert_weights *w = m->weights;
+    return m->pieces & PIECE_DECODER ? &w->decoder_bias : &w->mlm_bias;
+}
 
 as_tensor *as_model_mlm_logits(as_model *m, as_ctx *c, as_tensor *h) {
     if (!h) return NULL;

@@ -39,6 +39,8 @@ struct as_model {
 
 /* model_slots.c: expand the weight table. */
 as_status as_model_expand(as_model *m, as_err *err) AS_CHECKED;
+/* model_load.c: a tensor of the files, with or without the base prefix; NULL when absent. */
+const as_weight_view *as_model_find(const as_model *m, const char *name);
 /* model_load.c: fill the parameters from the files, or at random; pack. */
 as_status as_model_load(as_model *m, as_err *err) AS_CHECKED;
 #endif

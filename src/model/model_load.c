@@ -10,17 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static const as_weight_view *find(const as_model *m, const char *name) {
-    if (!name) return NULL;
+const as_weight_view *as_model_find(const as_model *m, const char *name) {
+    if (!name || !m->files) return NULL;
     const as_weight_view *v = as_weights_find(m->files, name);
     const size_t prefix = strlen(m->arch->prefix);
     if (!v && strncmp(name, m->arch->prefix, prefix) == 0) v = as_weights_find(m->files, name + prefix);
     return v;
 }
 static const as_weight_view *find_slot(const as_model *m, const as_slot *s) {
-    if (m->opts.fresh) return NULL;
-    const as_weight_view *v = find(m, s->name);
-    return v ? v : find(m, s->alias);
+    const as_weight_view *v = as_model_find(m, s->name);
+    return v ? v : as_model_find(m, s->alias);
 }
 
 static as_status check_shape(const as_model *m, const as_slot *s, const as_weight_view *v, as_err *err) {
@@ -52,10 +51,14 @@ static void randomise(const as_model *m, const as_slot *s, float *w) {
 
 static as_status check_finite(const as_model *m, const as_slot *s, const float *w, as_err *err) {
     const int64_t n = s->rows * s->cols;
-    /* A sum of zeros times the values is NaN when one is not finite: one vectorised pass. */
-    float poison = 0.0f;
-    for (int64_t i = 0; i < n; i++) poison += w[i] * 0.0f;
-    if (poison == 0.0f) return AS_OK;
+    /* An exponent of all ones is infinite or NaN; in integers the pass has no chain of additions and vectorises. */
+    uint32_t poison = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &w[i], sizeof bits);
+        poison |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    if (!poison) return AS_OK;
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(w[i])) {
             (void)as_fail(err, AS_NUMERIC, "%s: weight \"%s\" is not finite at row %" PRId64 ", column %" PRId64, m->dir, s->name, i / s->cols, i % s->cols);
@@ -168,7 +171,9 @@ static bool known(const as_model *m, const char *name) {
             if (names[k] && (strcmp(names[k], name) == 0 || (strncmp(names[k], m->arch->prefix, prefix) == 0 && strcmp(names[k] + prefix, name) == 0)))
                 return true;
     }
-    return m->config.tied && (m->pieces & PIECE_MLM) && strcmp(name, "cls.predictions.decoder.weight") == 0;
+    for (size_t i = 0; (m->pieces & PIECE_MLM) && i < AS_COUNT(m->arch->ties); i++)
+        if (strcmp(name, m->arch->ties[i].copy) == 0) return true;
+    return false;
 }
 
 /* Tell once what the file lacks and what nobody asked for. */
@@ -204,7 +209,6 @@ static as_status check_any(const as_model *m, as_err *err) {
 }
 
 as_status as_model_load(as_model *m, as_err *err) {
-    if (!m->opts.fresh) AS_TRY(as_weights_open(&m->files, m->dir, err));
     AS_TRY(check_any(m, err));
     AS_TRY(place(m, err));
     const int threads = as_engine_threads(m->e);

@@ -57,7 +57,7 @@ static as_status add_slot(as_model *m, const as_weight_row *r, int64_t layer, as
         as_param *p = s->param;
         const bool vector = r->kind != WEIGHT_LINEAR && r->kind != WEIGHT_TABLE;
         *p = (as_param){.name = s->name, .rows = vector ? 1 : s->rows * parts, .cols = vector ? s->cols * parts : s->cols,
-                        .trainable = true, .decay = !vector, .index = (int)m->param_count};
+                        .trainable = r->piece != PIECE_POOLER || m->opts.head != AS_HEAD_NONE, .decay = !vector, .index = (int)m->param_count};
         m->params[m->param_count++] = p;
     }
     return AS_OK;
