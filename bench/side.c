@@ -1,0 +1,152 @@
+/* side.c: assay's side of a benchmark. Loads once, then answers each line "go" on stdin with one timed pass:
+ * "seconds <s>". The driver (classify.py, finetune.py) runs its rival in turn with it.
+ *   side classify MODEL TEXTS OUT THREADS DTYPE       a pass = texts to labels, tokenisation included; labels and logits go to OUT
+ *   side finetune MODEL TABLE OUT THREADS DTYPE STEPS a pass = STEPS training steps from fresh state; mean seconds a step
+ *   side bound    MODEL TEXTS OUT THREADS DTYPE       a pass = the matrix products of the real tokens alone
+ *   side tokenize MODEL TEXTS OUT THREADS DTYPE       a pass = encode every line, offsets included */
+#include "data/pack.h"
+#include "eval/answer.h"
+#include "run/finetune.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct side {
+    as_job job;
+    as_session ses;
+    as_buf text;
+    as_records records;
+    const char *out;
+    float *logits;
+    int64_t labels;
+} side;
+
+static void die(const as_err *err) {
+    fprintf(stderr, "side: %s\n", err->msg);
+    exit(1);
+}
+
+static void open_texts(side *s, const char *path) {
+    as_err err = {0};
+    if (as_file_read(&s->text, path, 0, &err) != AS_OK) die(&err);
+    int64_t n = 0;
+    for (size_t i = 0; i < s->text.n; i++) n += s->text.p[i] == '\n';
+    s->records = (as_records){.n = n, .v = as_calloc((size_t)n, sizeof *s->records.v)};
+    const char *p = s->text.p;
+    for (int64_t i = 0; i < n; i++) {
+        const char *e = strchr(p, '\n');
+        s->records.v[i] = (as_record){.text = {p, (size_t)(e - p)}, .line = i + 1, .label = -1};
+        p = e + 1;
+    }
+}
+
+static as_status keep(void *ctx, const as_answer *a, int64_t n, as_err *err) {
+    (void)err;
+    side *s = ctx;
+    for (int64_t i = 0; i < n; i++) memcpy(s->logits + a[i].item * s->labels, a[i].v, (size_t)a[i].cols * sizeof(float));
+    return AS_OK;
+}
+static double classify(side *s) {
+    as_err err = {0};
+    as_encoded e;
+    const double t = as_clock();
+    if (as_session_encode(&s->ses, &s->job, &s->records, &e, &err) != AS_OK) die(&err);
+    const as_answer_opts o = {.request = AS_REQUEST_CLASS};
+    if (as_answer_items(s->ses.model, &e, NULL, 0, &o, keep, s, &err) != AS_OK) die(&err);
+    const double took = as_clock() - t;
+    as_encoded_free(&e);
+    if (as_file_write(s->out, s->logits, (size_t)(s->records.n * s->labels) * sizeof(float), &err) != AS_OK) die(&err);
+    return took;
+}
+
+/* The linear layers of every token, bias and activation left out, on each thread's own rows. */
+typedef struct bound_job { as_engine *e; as_pack *p[4]; float *x, *y; int64_t blocks, layers, m, wide; } bound_job;
+static void bound_block(void *ctx, int64_t b, int thread) {
+    (void)b;
+    const bound_job *j = ctx;
+    float *x = j->x + thread * j->m * j->wide, *y = j->y + thread * j->m * j->wide;
+    for (int64_t l = 0; l < j->layers; l++)
+        for (int i = 0; i < 4; i++)
+            if (!as_linear_forward(j->e, &(as_linear_args){.y = y, .x = x, .pack = j->p[i], .m = j->m}, thread)) exit(1);
+}
+static double bound(side *s) {
+    as_err err = {0};
+    as_encoded e;
+    const as_config *c = as_model_config(s->ses.model);
+    if (as_session_encode(&s->ses, &s->job, &s->records, &e, &err) != AS_OK) die(&err);
+    const int64_t h = c->hidden, shapes[4][2] = {{3 * h, h}, {h, h}, {c->inter, h}, {h, c->inter}};
+    bound_job j = {.e = s->ses.engine, .layers = c->layers, .m = AS_ROW_MAX, .wide = c->inter > 3 * h ? c->inter : 3 * h};
+    const int threads = as_engine_threads(j.e);
+    j.x = as_alloc_aligned((size_t)(threads * j.m * j.wide), sizeof(float)), j.y = as_alloc_aligned((size_t)(threads * j.m * j.wide), sizeof(float));
+    for (int i = 0; i < 4; i++) {
+        float *w = as_alloc_aligned((size_t)(shapes[i][0] * shapes[i][1]), sizeof *w);
+        if (as_pack_new(&j.p[i], j.e, shapes[i][0], shapes[i][1], false, &err) != AS_OK || as_pack_fill(j.e, j.p[i], w, 0, &err) != AS_OK) die(&err);
+        as_free_aligned(w);
+    }
+    const double blocks = (double)e.tokens / (double)j.m;
+    j.blocks = (int64_t)blocks / threads * threads;
+    if (j.blocks < threads) j.blocks = threads;
+    const double t = as_clock();
+    as_parallel_for(threads, j.blocks, bound_block, &j);
+    const double took = (as_clock() - t) * blocks / (double)j.blocks;
+    for (int i = 0; i < 4; i++) as_pack_free(j.p[i]);
+    as_free_aligned(j.x), as_free_aligned(j.y);
+    as_encoded_free(&e);
+    return took;
+}
+
+static double tokenize(side *s) {
+    as_err err = {0};
+    as_encoded e;
+    const double t = as_clock();
+    if (as_encode_records(&e, s->ses.tok, &s->records, 0, as_engine_threads(s->ses.engine), &err) != AS_OK) die(&err);
+    const double took = as_clock() - t;
+    if (as_file_write(s->out, e.ids, (size_t)e.tokens * sizeof *e.ids, &err) != AS_OK) die(&err);
+    as_encoded_free(&e);
+    return took;
+}
+
+static double finetune(side *s, const char *model, const char *table, int64_t steps) {
+    as_err err = {0};
+    as_data_cols cols = {0};
+    as_finetune_job f = {.job = s->job, .recipe = as_recipe_defaults(), .train = table, .cols = &cols};
+    f.job.model = model, f.recipe.steps = steps;
+    as_tuning t;
+    if (as_tuning_open(&t, &f, &err) != AS_OK) die(&err);
+    int64_t *index = as_alloc((size_t)t.records.n, sizeof *index);
+    for (int64_t i = 0; i < t.records.n; i++) index[i] = i;
+    as_trainer tr = {.index = index, .n = t.records.n};
+    as_trained done;
+    if (as_tuning_train(&t, &f, &tr, &done, &err) != AS_OK) die(&err);
+    FILE *o = fopen(s->out, "w");
+    if (o) fprintf(o, "%.9g\n", done.loss), fclose(o);
+    as_free(index);
+    as_tuning_close(&t);
+    return done.seconds / (double)steps;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 7) return fprintf(stderr, "usage: see the head of bench/side.c\n"), 2;
+    as_err err = {0};
+    side s = {.job = as_job_defaults(), .out = argv[4]};
+    s.job.model = argv[2], s.job.threads = atoi(argv[5]), s.job.dtype = strcmp(argv[6], "bf16") == 0 ? AS_COMPUTE_BF16 : AS_COMPUTE_F32;
+    const bool tune = strcmp(argv[1], "finetune") == 0;
+    if (!tune) {
+        if (as_session_open(&s.ses, &s.job, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = 1}, &err) != AS_OK) die(&err);
+        open_texts(&s, argv[3]);
+        s.labels = as_model_num_labels(s.ses.model);
+        s.logits = as_calloc((size_t)(s.records.n * s.labels) + 1, sizeof *s.logits);
+    }
+    char line[64];
+    while (fgets(line, sizeof line, stdin) && strncmp(line, "go", 2) == 0) {
+        const double t = tune ? finetune(&s, argv[2], argv[3], argc > 7 ? atoll(argv[7]) : 20)
+                         : strcmp(argv[1], "bound") == 0 ? bound(&s) : strcmp(argv[1], "tokenize") == 0 ? tokenize(&s) : classify(&s);
+        printf("seconds %.6f\n", t);
+        fflush(stdout);
+    }
+    return 0;
+}
