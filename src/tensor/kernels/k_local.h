@@ -8,7 +8,7 @@
 /* erfc(z) = exp(-z P(z)) for z >= 0; P by weighted least squares against scipy.special.log_ndtr on [0, 5], beyond
  * which erfc is below 2e-12. |error| of the value < 4e-8. */
 AS_INLINE vf v_erfc_pos(vf z) {
-    z = v_min(z, v_set(5.0f));
+    z = v_min(v_set(5.0f), z);
     vf p = v_set(5.620362344416208e-07f);
     p = v_fma(p, z, v_set(-1.2444344406447315e-05f));
     p = v_fma(p, z, v_set(0.00011632808309514076f));

@@ -27,7 +27,7 @@ AS_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 AS_INLINE vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 AS_INLINE vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 AS_INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); } /* a*b + c */
-AS_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); } /* b when a is NaN */
+AS_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); } /* b when either is NaN */
 AS_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 AS_INLINE vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 AS_INLINE vf v_abs(vf a) { return _mm512_abs_ps(a); }
@@ -40,13 +40,14 @@ AS_INLINE vf v_copysign(vf mag, vf sign) {
     const vi s = _mm512_set1_epi32((int)0x80000000u);
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(s, _mm512_castps_si512(sign), _mm512_castps_si512(mag), 0xCA));
 }
-/* Round to bfloat16 (nearest even) and back; NaN stays NaN. */
+/* Round to bfloat16 (nearest even) and back; NaN stays NaN: quiet, lest its upper half alone be an infinity. */
 AS_INLINE vf v_bf16(vf a) {
     const vi u = _mm512_castps_si512(a);
     const vi lsb = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
     const vi r = _mm512_add_epi32(u, _mm512_add_epi32(lsb, _mm512_set1_epi32(0x7FFF)));
-    const vf t = _mm512_castsi512_ps(_mm512_and_si512(r, _mm512_set1_epi32((int)0xFFFF0000u)));
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), t, a);
+    const vi quiet = _mm512_or_si512(u, _mm512_set1_epi32(0x00400000));
+    const vi t = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), r, quiet);
+    return _mm512_castsi512_ps(_mm512_and_si512(t, _mm512_set1_epi32((int)0xFFFF0000u)));
 }
 AS_INLINE void v_to_array(float out[LANES], vf a) { _mm512_storeu_ps(out, a); }
 /* Sixteen 32-bit products of a constant: high and low halves. */
@@ -109,8 +110,9 @@ AS_INLINE vf v_copysign(vf mag, vf sign) {
 AS_INLINE __m256 as_bf16_half(__m256 a) {
     const __m256i u = _mm256_castps_si256(a);
     const __m256i r = _mm256_add_epi32(u, _mm256_add_epi32(_mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7FFF)));
-    const __m256 t = _mm256_castsi256_ps(_mm256_and_si256(r, _mm256_set1_epi32((int)0xFFFF0000u)));
-    return _mm256_blendv_ps(t, a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    const __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x00400000));
+    const __m256 t = _mm256_blendv_ps(_mm256_castsi256_ps(r), _mm256_castsi256_ps(quiet), _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_and_ps(t, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xFFFF0000u)));
 }
 AS_INLINE vf v_bf16(vf x) { return AS_V2(as_bf16_half(x.a), as_bf16_half(x.b)); }
 AS_INLINE void v_to_array(float out[LANES], vf x) { v_store(out, x); }
@@ -148,8 +150,8 @@ AS_INLINE float as_pow2(int32_t n) {
 AS_INLINE vf v_ldexp(vf x, vf n) { /* in two halves: 2^128 is no float */
     vf r;
     for (int i = 0; i < LANES; i++) {
-        const int32_t h = (int32_t)n.v[i] / 2;
-        r.v[i] = x.v[i] * as_pow2(h) * as_pow2((int32_t)n.v[i] - h);
+        const int32_t whole = n.v[i] == n.v[i] ? (int32_t)n.v[i] : 0, h = whole / 2; /* NaN is no integer; x is NaN then, too */
+        r.v[i] = x.v[i] * as_pow2(h) * as_pow2(whole - h);
     }
     return r;
 }
@@ -159,7 +161,7 @@ AS_INLINE vf v_bf16(vf a) {
     for (int i = 0; i < LANES; i++) {
         uint32_t u;
         memcpy(&u, &a.v[i], sizeof u);
-        if (a.v[i] == a.v[i]) u = (u + 0x7FFFu + ((u >> 16) & 1u)) & 0xFFFF0000u;
+        u = (a.v[i] == a.v[i] ? u + 0x7FFFu + ((u >> 16) & 1u) : u | 0x00400000u) & 0xFFFF0000u;
         memcpy(&r.v[i], &u, sizeof u);
     }
     return r;
@@ -202,24 +204,25 @@ AS_INLINE double v_sum_double(vf a) {
     return s;
 }
 
-/* exp(x), |relative error| < 2e-7 on [-87.3, 88.3]; 0 below, clamped above. Cody-Waite reduction by ln 2 in two parts,
- * then the degree-6 minimax-like Taylor polynomial on [-ln2/2, ln2/2]. */
+/* exp(x), |relative error| < 1.3e-7 on [-87.3, 88.3]; 0 below, clamped above, NaN of NaN: v_min and v_max
+ * return their second operand when one is NaN, so x stands there. Cody-Waite reduction by ln 2 in two parts,
+ * then a degree-6 polynomial, by minimax of the relative error on [-ln2/2, ln2/2] (3e-9). */
 AS_INLINE vf v_exp(vf x) {
     const vm tiny = v_lt(x, v_set(-87.33654f));
-    x = v_min(v_max(x, v_set(-87.33654f)), v_set(88.37626f));
+    x = v_min(v_set(88.37626f), v_max(v_set(-87.33654f), x));
     const vf n = v_round(v_mul(x, v_set(1.44269504088896341f)));
     vf r = v_fma(n, v_set(-0.693359375f), x);
     r = v_fma(n, v_set(2.12194440e-4f), r);
-    vf p = v_set(1.3981999507e-3f);
-    p = v_fma(p, r, v_set(8.3334519073e-3f));
-    p = v_fma(p, r, v_set(4.1665795894e-2f));
-    p = v_fma(p, r, v_set(1.6666665459e-1f));
-    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    vf p = v_set(1.3820658e-3f);
+    p = v_fma(p, r, v_set(8.3686747e-3f));
+    p = v_fma(p, r, v_set(4.1668266e-2f));
+    p = v_fma(p, r, v_set(1.6666521e-1f));
+    p = v_fma(p, r, v_set(4.9999994e-1f));
     p = v_fma(v_mul(p, r), r, v_add(r, v_set(1.0f)));
     return v_blend(tiny, v_ldexp(p, n), v_set(0.0f));
 }
 AS_INLINE vf v_tanh(vf x) {
-    const vf a = v_min(v_abs(x), v_set(9.1f));
+    const vf a = v_min(v_set(9.1f), v_abs(x));
     /* Small arguments by an odd polynomial, where 1 - 2/(e+1) would cancel. */
     const vf s = v_mul(x, x);
     vf p = v_set(-5.70498872745e-3f);
