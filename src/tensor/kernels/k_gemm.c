@@ -148,10 +148,20 @@ static void sweep_rows(const as_gemm_args *g, tile *t, const float *a, int64_t r
     }
 }
 
+/* An empty sum still has its bias and its activation. */
+static void empty_sum(const as_gemm_args *g) {
+    for (int64_t i = 0; i < g->m; i++)
+        for (int64_t n = 0; n < g->n; n++) {
+            const float x = g->bias ? g->bias[n] : 0.0f;
+            g->c[i * g->ldc + n] = x;
+            if (g->pre) g->pre[i * g->ldc + n] = x;
+        }
+    activate(&(tile){.c = g->c, .ldc = g->ldc, .cols = (int)g->n, .act = g->act}, (int)g->m);
+}
+
 void AS_K(gemm)(const as_gemm_args *g, float *scratch) {
-    if (g->depth == 0) { /* an empty sum still has its bias */
-        for (int64_t i = 0; i < g->m && !g->accumulate; i++)
-            for (int64_t n = 0; n < g->n; n++) g->c[i * g->ldc + n] = g->bias ? g->bias[n] : 0.0f;
+    if (g->depth == 0) {
+        if (!g->accumulate) empty_sum(g);
         return;
     }
     tile t = {.a_row = g->a_row, .a_depth = g->a_depth, .ldc = g->ldc, .act = g->act};
