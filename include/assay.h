@@ -42,6 +42,88 @@ typedef struct assay_err {
     char hint[512];  /* what to do; may be empty */
 } assay_err;
 
+/* --- models --- */
+typedef struct assay_model assay_model;
+
+typedef enum assay_head {
+    ASSAY_AS_STORED = 0,  /* the classification head that the checkpoint has */
+    ASSAY_CLASSIFY,       /* one label of num_labels */
+    ASSAY_MULTILABEL,     /* any of num_labels */
+    ASSAY_REGRESS         /* a number */
+} assay_head;
+
+typedef struct assay_model_opts {
+    assay_head head;
+    int num_labels;             /* of a head that is not as stored */
+    int threads;                /* 0 = all that the process may use */
+    const char *dtype;          /* "f32" (default) or "bf16" */
+    const char *isa;            /* cap: "portable", "avx2", "avx512"; NULL = the best there is */
+    int64_t max_length;         /* tokens; 0 = what the checkpoint allows */
+    uint64_t seed;              /* of a head that is not in the checkpoint */
+    void (*log)(void *ctx, const char *line); /* warnings, one line each; NULL = none */
+    void *log_ctx;
+} assay_model_opts;
+ASSAY_API assay_model_opts assay_model_defaults(void);
+
+/* A checkpoint folder in Hugging Face layout. *out is NULL on failure. */
+ASSAY_API assay_status assay_model_open(assay_model **out, const char *dir, const assay_model_opts *opts, assay_err *err) ASSAY_CHECKED;
+ASSAY_API void assay_model_free(assay_model *model);
+/* config.json, model.safetensors and the tokenizer's files: a folder that transformers loads. */
+ASSAY_API assay_status assay_model_save(const assay_model *model, const char *dir, assay_err *err) ASSAY_CHECKED;
+ASSAY_API int assay_model_num_labels(const assay_model *model);
+ASSAY_API const char *assay_model_label(const assay_model *model, int id); /* NULL when there is no such id */
+
+/* --- data --- */
+typedef struct assay_data assay_data;
+typedef struct assay_data_opts {
+    const char *text, *pair, *label; /* columns; NULL = text or sentence; none; label */
+    const char *labels;              /* "neg,pos": names in id order; NULL = those of the data, sorted */
+    const char *separator;           /* one character; NULL = by the file's name */
+    int no_header, no_quotes;
+    int64_t limit;                   /* records; 0 = all */
+} assay_data_opts;
+ASSAY_API assay_data_opts assay_data_defaults(void);
+/* CSV, TSV, JSONL, also .gz and .zst. Labels are read when they are used: by training or evaluation. */
+ASSAY_API assay_status assay_data_open(assay_data **out, const char *path, const assay_data_opts *opts, assay_err *err) ASSAY_CHECKED;
+ASSAY_API void assay_data_free(assay_data *data);
+
+/* --- training --- */
+typedef struct assay_train_opts {
+    double epochs;             /* 3 */
+    int64_t steps;             /* > 0 overrides epochs */
+    int64_t batch_size;        /* 16 */
+    double lr;                 /* 2e-5, AdamW with linear decay */
+    double warmup;             /* 0.06: share of the steps, or steps when above 1 */
+    double weight_decay;       /* 0.01 */
+    double clip;               /* 1.0: global norm */
+    double dropout;            /* < 0 = what the config says */
+    uint64_t seed;             /* 1 */
+    /* After each evaluation on dev (each epoch): return non-zero to stop. NULL = none. */
+    int (*progress)(void *ctx, int64_t step, int64_t total, double train_loss, double dev_score);
+    void *progress_ctx;
+} assay_train_opts;
+ASSAY_API assay_train_opts assay_train_defaults(void);
+/* Trains in place; with dev (may be NULL) the model ends with the weights of the best epoch. */
+ASSAY_API assay_status assay_train(assay_model *model, const assay_data *train, const assay_data *dev, const assay_train_opts *opts, assay_err *err) ASSAY_CHECKED;
+
+/* --- evaluation --- */
+typedef struct assay_score {
+    char name[96];             /* the metric with its arguments: "f1(macro)" */
+    double value, low, high;   /* 95 % interval; NaN where undefined */
+} assay_score;
+typedef struct assay_scores {
+    size_t count;
+    assay_score *v;
+} assay_scores;
+/* metrics: a comma list, NULL = the defaults of the head. Release with assay_scores_free. */
+ASSAY_API assay_status assay_evaluate(assay_model *model, const assay_data *data, const char *metrics, assay_scores *out, assay_err *err) ASSAY_CHECKED;
+ASSAY_API void assay_scores_free(assay_scores *scores);
+
+/* Probabilities of each text, out [count, num_labels] (regression: the number). Texts are UTF-8. */
+ASSAY_API assay_status assay_predict(assay_model *model, const char *const *texts, size_t count, double *out, assay_err *err) ASSAY_CHECKED;
+
+ASSAY_API const char *assay_version(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -129,6 +129,16 @@ void as_model_set_dropout(as_model *m, float p) {
     if (p >= 0.0f) m->config.dropout = m->config.attention_dropout = m->config.classifier_dropout = p;
 }
 
+as_status as_model_rename_labels(as_model *m, char *const *names, as_err *err) {
+    for (int i = 0; i < m->num_labels; i++) {
+        char *copy = as_strdup(names[i]);
+        if (!copy) return as_fail_nomem(err, "labels", 0);
+        as_free(m->labels[i]);
+        m->labels[i] = copy;
+    }
+    return AS_OK;
+}
+
 as_status as_model_has_classifier(bool *out, const char *dir, as_err *err) {
     as_weight_files *w;
     *out = false;

@@ -32,6 +32,8 @@ as_head as_model_head(const as_model *m);
 as_problem as_model_problem(const as_model *m);        /* of the classification head */
 int as_model_num_labels(const as_model *m);
 char *const *as_model_labels(const as_model *m);
+/* Other names for the same number of labels. */
+as_status as_model_rename_labels(as_model *m, char *const *names, as_err *err) AS_CHECKED;
 bool as_model_head_is_fresh(const as_model *m);        /* the file had no weights for the head */
 int64_t as_model_missing(const as_model *m);           /* weights of the model that the file lacks */
 /* True when the checkpoint at dir holds a classifier (its architecture or weights say so). */

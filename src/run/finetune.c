@@ -20,8 +20,7 @@ void as_tuning_close(as_tuning *t) {
     memset(t, 0, sizeof *t);
 }
 
-/* Targets of every record. */
-static as_status make_targets(as_tuning *t, as_err *err) {
+as_status as_tuning_targets(as_tuning *t, as_err *err) {
     const as_records *r = &t->records;
     const int64_t k = t->records.labels.count;
     if (r->kind == AS_LABEL_CLASS) t->label = as_calloc((size_t)r->n, sizeof *t->label);
@@ -99,7 +98,7 @@ as_status as_tuning_open(as_tuning *t, const as_finetune_job *f, as_err *err) {
     AS_TRY(open_records(t, f, err));
     AS_TRY(as_tuning_open_model(t, f, err));
     AS_TRY(as_session_encode(&t->ses, &f->job, &t->records, &t->encoded, err));
-    return make_targets(t, err);
+    return as_tuning_targets(t, err);
 }
 
 as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, as_trainer *tr, as_trained *out, as_err *err) {
