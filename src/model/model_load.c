@@ -89,9 +89,8 @@ static const float *mapped(const as_model *m, const as_slot *s) {
 /* --- one job per parameter, on all threads --- */
 typedef struct loading {
     as_model *m;
-    size_t *first;      /* [params + 1] first slot of each parameter; slots of one parameter may lie apart */
-    as_err *errs;       /* [threads] */
-    atomic_int failed;
+    as_err *errs;       /* [params] */
+    _Atomic int64_t failed; /* the first parameter that failed: the message does not depend on threads */
 } loading;
 
 static as_status load_param(as_model *m, as_param *p, int slot, as_err *err) {
@@ -116,11 +115,9 @@ static as_status load_param(as_model *m, as_param *p, int slot, as_err *err) {
 }
 static void load_job(void *ctx, int64_t i, int thread) {
     loading *l = ctx;
-    if (l->failed) return;
-    if (load_param(l->m, l->m->params[i], thread, &l->errs[thread]) != AS_OK) {
-        int none = 0;
-        (void)atomic_compare_exchange_strong(&l->failed, &none, thread + 1);
-    }
+    int64_t first = l->failed;
+    if (i > first || load_param(l->m, l->m->params[i], thread, &l->errs[i]) == AS_OK) return;
+    while (i < first && !atomic_compare_exchange_weak(&l->failed, &first, i)) {}
 }
 
 /* Where each parameter lives: mapped, in the private block, or (linear, inference) in its pack alone. */
@@ -212,13 +209,13 @@ as_status as_model_load(as_model *m, as_err *err) {
     AS_TRY(check_any(m, err));
     AS_TRY(place(m, err));
     const int threads = as_engine_threads(m->e);
-    loading l = {.m = m, .errs = as_calloc((size_t)threads, sizeof *l.errs)};
+    loading l = {.m = m, .errs = as_calloc(m->param_count, sizeof *l.errs), .failed = INT64_MAX};
     if (!l.errs) return as_fail_nomem(err, "loading", 0);
     as_parallel_dynamic(threads, (int64_t)m->param_count, load_job, &l);
     as_status s = AS_OK;
-    if (l.failed) {
-        s = l.errs[l.failed - 1].status;
-        if (err) *err = l.errs[l.failed - 1];
+    if (l.failed != INT64_MAX) {
+        s = l.errs[l.failed].status;
+        if (err) *err = l.errs[l.failed];
     }
     as_free(l.errs);
     if (s == AS_OK) tell(m);
