@@ -122,7 +122,7 @@ export LSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1
 SUB  = +$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-test-build: $(TEST_BIN) $(if $(CLI_TESTS),$(B)/assay)
+test-build: $(TEST_BIN) $(if $(CLI_TESTS),$(B)/assay $(B)/libassay.a)
 thread-build: $(THREAD_BIN)
 RUN_TESTS = CC='$(CC)' CFLAGS="-std=c11 -D_GNU_SOURCE -Wall -Wextra $$(pkg-config --cflags $(PKGS))" scripts/run-tests \
   scripts/check-layers scripts/check-headers
@@ -182,8 +182,12 @@ demo:
 	@scripts/setup
 	$(SUB) $(B)/assay
 	@ASSAY=$(B)/assay scripts/demo
-bench: $(B)/assay
-	ASSAY=$(B)/assay bench/run
+# bench/side.c is assay's side of the benchmarks; the rivals need Python (bench/run says what).
+$(B)/bench/side: bench/side.c $(foreach f,$(filter-out cli serve api report analysis task dist,$(FOLDERS)),$(B)/lib$(f).a)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $< -o $@ $(link)
+bench: $(B)/assay $(B)/bench/side
+	ASSAY=$(B)/assay ASSAY_SIDE=$(B)/bench/side bench/run
 format:
 	clang-format -i $(wildcard include/*.h src/*/*.[ch] src/tensor/kernels/*.[ch] tests/*/*.[ch] examples/*.c)
 
