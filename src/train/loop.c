@@ -182,6 +182,7 @@ static as_status evaluate(run *r, bool *stop, as_err *err) {
     double score;
     const double epoch = (double)r->state.step / (double)steps_per_epoch(r->t->recipe, r->t->n);
     AS_TRY(r->t->validate(r->t->ctx, r->state.step, epoch, r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1), &score, err));
+    r->state.loss_last = r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1);
     r->state.loss_sum = 0.0, r->state.loss_n = 0;
     const bool last = r->t->recipe->select && strcmp(r->t->recipe->select, "last") == 0;
     if (last || r->state.best_step == 0 || score > r->state.best_score) {
@@ -218,7 +219,7 @@ static as_status loop(run *r, as_trained *out, as_err *err) {
         }
     }
     as_optimizer_settle(r->opt);
-    out->loss = r->state.loss_n ? r->state.loss_sum / (double)r->state.loss_n : NAN;
+    out->loss = r->state.loss_n ? r->state.loss_sum / (double)r->state.loss_n : r->state.loss_last;
     if (r->state.best_step > 0 && r->state.best_step != r->state.step) AS_TRY(as_state_take_best(&r->state, r->t, err));
     out->steps = r->state.step, out->total = r->state.total, out->best_step = r->state.best_step ? r->state.best_step : r->state.step;
     out->best_score = r->state.best_score, out->stopped_early = stop, out->seconds = as_clock() - began;

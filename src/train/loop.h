@@ -37,7 +37,7 @@ typedef struct as_trainer {
 
 typedef struct as_trained {
     int64_t steps, total, best_step;
-    double loss, best_score, seconds;   /* mean loss of the last epoch's steps */
+    double loss, best_score, seconds;   /* loss: mean of the steps since the last evaluation but one */
     bool resumed, stopped_early;
 } as_trained;
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { META = 8, REALS = 2 };
+enum { META = 8, REALS = 3 };
 static const char meta_name[] = "meta", real_name[] = "meta_reals", identity_name[] = "meta_identity";
 
 static as_status file_in(const as_trainer *t, const char *name, char **out, as_err *err) {
@@ -27,7 +27,7 @@ as_status as_state_write(as_train_state *s, const as_trainer *t, as_optimizer *o
         return as_fail_nomem(err, "a checkpoint", 0);
     }
     const int64_t meta[META] = {1, s->step, s->total, s->best_step, s->stale, s->stopped, s->loss_n, 0};
-    const double reals[REALS] = {s->best_score, s->loss_sum};
+    const double reals[REALS] = {s->best_score, s->loss_sum, s->loss_last};
     const int64_t id = (int64_t)strlen(t->identity);
     all[n++] = (as_weight_view){.name = meta_name, .dtype = AS_I64, .rank = 1, .shape = {META}, .numel = META, .data = meta};
     all[n++] = (as_weight_view){.name = real_name, .dtype = AS_F64, .rank = 1, .shape = {REALS}, .numel = REALS, .data = reals};
@@ -57,7 +57,7 @@ static as_status read_state(as_train_state *s, const as_trainer *t, as_optimizer
     memcpy(meta, m, sizeof meta), memcpy(reals, r, sizeof reals);
     AS_TRY(as_optimizer_restore(o, w, meta[1], err));
     s->step = meta[1], s->best_step = meta[3], s->stale = meta[4], s->stopped = meta[5] != 0, s->loss_n = meta[6];
-    s->best_score = reals[0], s->loss_sum = reals[1];
+    s->best_score = reals[0], s->loss_sum = reals[1], s->loss_last = reals[2];
     *resumed = true;
     return AS_OK;
 }

@@ -8,7 +8,7 @@
 typedef struct as_train_state {
     int64_t step, total, best_step, stale;
     bool stopped;             /* patience is spent */
-    double best_score, loss_sum;
+    double best_score, loss_sum, loss_last; /* loss_last: mean of the steps before the last evaluation */
     int64_t loss_n;
     float **best;             /* [params] copies, without a state_dir */
     size_t best_n;
