@@ -145,15 +145,19 @@ static as_status read_keys(as_config *c, as_err *err) {
 static as_status from_raw(as_config *out, as_json *raw, const char *where, as_err *err) {
     *out = (as_config){.raw = raw, .path = as_strdup(where)};
     const as_status s = out->path ? read_keys(out, err) : as_fail_nomem(err, "a path", 0);
-    if (s == AS_FORMAT && err && err->hint[0] == '\0') as_hint(err, "Correct the value in the file, or fetch the checkpoint again.");
     if (s != AS_OK) as_config_free(out);
+    return s;
+}
+static as_status advise(as_status s, as_err *err) {
+    if (s == AS_FORMAT && err && err->hint[0] == '\0') as_hint(err, "Correct the value in the file, or fetch the checkpoint again.");
     return s;
 }
 as_status as_config_parse(as_config *out, as_str text, const char *where, as_err *err) {
     *out = (as_config){0};
-    as_json *raw;
-    AS_TRY(as_json_parse(&raw, text, where, 0, err));
-    return from_raw(out, raw, where, err);
+    as_json *raw = NULL;
+    as_status s = as_json_parse(&raw, text, where, 0, err);
+    if (s == AS_OK) s = from_raw(out, raw, where, err);
+    return advise(s, err);
 }
 as_status as_config_read(as_config *out, const char *dir, as_err *err) {
     *out = (as_config){0};
@@ -169,7 +173,7 @@ as_status as_config_read(as_config *out, const char *dir, as_err *err) {
     }
     if (s == AS_OK) s = from_raw(out, raw, path, err);
     as_free(path);
-    return s;
+    return advise(s, err);
 }
 
 void as_config_free(as_config *c) {

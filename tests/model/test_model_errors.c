@@ -36,6 +36,7 @@ static const config_case bad_configs[] = {
     {"{" SMALL ", \"type_vocab_size\": -2}", "\"type_vocab_size\"", NULL},
     {"{" SMALL ", \"layer_norm_eps\": -1e-12}", "\"layer_norm_eps\"", NULL},
     {"{" SMALL ", \"layer_norm_eps\": \"1e-12\"}", "\"layer_norm_eps\"", NULL},
+    {"{" SMALL ", \"layer_norm_eps\": 1e999}", "", NULL},
     {"{" SMALL ", \"initializer_range\": -1}", "\"initializer_range\"", NULL},
     {"{" SMALL ", \"hidden_dropout_prob\": 1.5}", "\"hidden_dropout_prob\" is not a probability", NULL},
     {"{" SMALL ", \"attention_probs_dropout_prob\": -0.1}", "\"attention_probs_dropout_prob\" is not a probability", NULL},
