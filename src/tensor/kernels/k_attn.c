@@ -146,7 +146,8 @@ static void score_grads(const as_attn_args *g, const as_attn_grads *d, float *p,
 void AS_K(attn_bwd)(const as_attn_args *g, const as_attn_grads *d, float *scratch) {
     const int64_t width = panels(g->s), dw = panels(g->d);
     float *kt = scratch, *vt = kt + g->d * width, *kp = vt + g->d * width, *bp = kp + g->s * dw;
-    float *p = bp + g->s * dw, *dp = p + QUERY_BLOCK * width, *cap = dp + QUERY_BLOCK * width;
+    /* bp takes up to QUERY_BLOCK rows, of which there may be more than keys */
+    float *p = bp + (g->s > QUERY_BLOCK ? g->s : QUERY_BLOCK) * dw, *dp = p + QUERY_BLOCK * width, *cap = dp + QUERY_BLOCK * width;
     AS_K(pack_nt)(kt, g->k, 0, g->s, g->d, g->ldk);
     AS_K(pack_nt)(vt, g->v, 0, g->s, g->d, g->ldv);
     pack_plain(kp, g->k, g->ldk, g->s, g->d);
