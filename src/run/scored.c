@@ -117,7 +117,7 @@ static as_status clusters(const as_records *r, int32_t **out, as_err *err) {
     return AS_OK;
 }
 
-static as_status gold_arrays(as_scored *s, const as_job *j, as_predictions *p, as_err *err) {
+static void gold_arrays(as_scored *s, as_predictions *p) {
     const as_records *r = s->records;
     *p = (as_predictions){.n = r->n, .num_labels = s->num_labels, .label_names = (const char *const *)s->labels, .positive = -1};
     p->kind = s->kind == AS_LABEL_CLASS ? AS_PRED_CLASS : s->kind == AS_LABEL_MULTI ? AS_PRED_MULTILABEL : AS_PRED_VALUE;
@@ -128,12 +128,16 @@ static as_status gold_arrays(as_scored *s, const as_job *j, as_predictions *p, a
     }
     p->gold = s->gold, p->pred = s->pred, p->probs = s->probs, p->gold_sets = s->gold_sets, p->pred_sets = s->pred_sets;
     p->gold_value = s->gold_value, p->pred_value = s->pred_value;
-    if (!j->positive) return AS_OK;
-    for (int i = 0; i < s->num_labels; i++)
-        if (strcmp(s->labels[i], j->positive) == 0) return p->positive = i, AS_OK;
-    const int near = as_nearest(j->positive, (const char *const *)s->labels, (size_t)s->num_labels);
-    (void)as_fail(err, AS_USAGE, "--positive: no label \"%s\"", j->positive);
-    if (near >= 0) as_hint(err, "Did you mean \"%s\"?", s->labels[near]);
+}
+
+as_status as_find_positive(as_predictions *p, const char *name, as_err *err) {
+    if (!name) return AS_OK;
+    if (p->kind == AS_PRED_VALUE) return as_fail(err, AS_USAGE, "--positive: numbers have no positive label");
+    for (int i = 0; i < p->num_labels; i++)
+        if (strcmp(p->label_names[i], name) == 0) return p->positive = i, AS_OK;
+    const int near = as_nearest(name, p->label_names, (size_t)p->num_labels);
+    (void)as_fail(err, AS_USAGE, "--positive: no label \"%s\"", name);
+    if (near >= 0) as_hint(err, "Did you mean \"%s\"?", p->label_names[near]);
     return AS_USAGE;
 }
 
@@ -181,25 +185,28 @@ static as_status all_metrics(const as_predictions *p, const int32_t *cluster, co
     return s;
 }
 
+as_status as_score_predictions(const as_predictions *p, const int32_t *cluster, const as_job *j, int threads, as_eval_result *out, as_err *err) {
+    AS_TRY(all_metrics(p, cluster, j, threads, out, err));
+    out->n = p->n;
+    if (p->kind == AS_PRED_VALUE) return AS_OK;
+    const size_t k = (size_t)p->num_labels;
+    if (!(out->labels = as_calloc(k, sizeof *out->labels))) return as_fail_nomem(err, "labels", 0);
+    out->num_labels = p->num_labels;
+    for (size_t i = 0; i < k; i++)
+        if (!(out->labels[i] = as_strdup(p->label_names[i]))) return as_fail_nomem(err, "labels", 0);
+    if (p->kind != AS_PRED_CLASS) return AS_OK;
+    if (!(out->confusion = as_calloc(k * k, sizeof *out->confusion))) return as_fail_nomem(err, "the confusion matrix", 0);
+    as_confusion(out->confusion, p);
+    return AS_OK;
+}
+
 as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_result *out, as_err *err) {
     as_predictions p;
-    AS_TRY(gold_arrays(s, j, &p, err));
+    gold_arrays(s, &p);
+    AS_TRY(as_find_positive(&p, j->positive, err));
     int32_t *cluster;
     AS_TRY(clusters(s->records, &cluster, err));
-    as_status st = all_metrics(&p, cluster, j, threads, out, err);
+    const as_status st = as_score_predictions(&p, cluster, j, threads, out, err);
     as_free(cluster);
-    out->n = p.n;
-    if (st == AS_OK && s->kind != AS_LABEL_VALUE) {
-        out->labels = as_calloc((size_t)s->num_labels, sizeof *out->labels);
-        if (!out->labels) return as_fail_nomem(err, "labels", 0);
-        out->num_labels = s->num_labels;
-        for (int i = 0; i < s->num_labels; i++)
-            if (!(out->labels[i] = as_strdup(s->labels[i]))) return as_fail_nomem(err, "labels", 0);
-    }
-    if (st == AS_OK && s->kind == AS_LABEL_CLASS) {
-        out->confusion = as_calloc((size_t)s->num_labels * (size_t)s->num_labels, sizeof *out->confusion);
-        if (!out->confusion) return as_fail_nomem(err, "the confusion matrix", 0);
-        as_confusion(out->confusion, &p);
-    }
     return st;
 }

@@ -30,4 +30,8 @@ void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out);
 as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_err *err) AS_CHECKED; /* in order */
 /* Fill metrics, confusion, labels, n of out. Every item must be done and have a gold label. */
 as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_result *out, as_err *err) AS_CHECKED;
+/* Set p->positive by the label's name; NULL leaves it. AS_USAGE with the nearest name. */
+as_status as_find_positive(as_predictions *p, const char *name, as_err *err) AS_CHECKED;
+/* Metrics of any predictions, with intervals, into out->metrics; and its labels and confusion matrix. */
+as_status as_score_predictions(const as_predictions *p, const int32_t *cluster, const as_job *j, int threads, as_eval_result *out, as_err *err) AS_CHECKED;
 #endif

@@ -1,0 +1,76 @@
+#include "cli/print.h"
+#include "base/mem.h"
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct evaluating {
+    as_cli *c;
+    const char *model; /* as the user named it, its last component */
+    as_csv_out *csv;
+    bool heading;
+} evaluating;
+
+static as_status print_item(void *ctx, const as_result_item *item, as_err *err) {
+    evaluating *e = ctx;
+    as_cli *c = e->c;
+    if (e->csv) AS_TRY(as_csv_out_item(e->csv, item, err));
+    if (!c->p.o.items) return AS_OK;
+    if (c->p.o.json)
+        as_print_item_json(&c->out.buf, "item", item, e->model);
+    else
+        as_print_item_text(&c->out.buf, item, true);
+    e->heading = true;
+    return as_out_flush(&c->out, false, err);
+}
+
+/* "models/bert-mini/" is shown as bert-mini; a Hub id keeps its organisation. */
+static const char *shown_name(as_cli *c, const char *model) {
+    size_t n = strlen(model);
+    while (n > 1 && model[n - 1] == '/') n--;
+    const char *dir = NULL;
+    as_err unseen;
+    size_t from = n;
+    while (from > 0 && model[from - 1] != '/') from--;
+    if (as_cli_model_dir(&dir, c, model, &unseen) == AS_OK && dir != model) from = 0;
+    const char *kept = as_arena_text(&c->arena, (as_str){model + from, n - from});
+    return kept ? kept : model;
+}
+
+static as_status eval_one(as_cli *c, const char *model, const as_data_cols *cols, as_err *err) {
+    as_job j;
+    evaluating e = {.c = c, .model = shown_name(c, model)};
+    as_eval_result r = {0};
+    AS_TRY(as_cli_job(&j, c, model, err));
+    if (c->p.o.csv) AS_TRY(as_csv_out_open(&e.csv, c->p.o.csv, c->p.o.data, &cols->table, err));
+    const bool sink = c->p.o.items || e.csv;
+    as_status s = as_run_eval(&j, c->p.o.data, cols, sink ? print_item : NULL, &e, &r, err);
+    if (s == AS_OK && e.csv) s = as_csv_out_commit(e.csv, err);
+    if (s == AS_OK && c->p.o.json)
+        as_print_eval_json(c, &r, e.model);
+    else if (s == AS_OK) {
+        if (e.heading) as_buf_char(&c->out.buf, '\n');
+        as_print_eval(c, &r, e.model, "");
+    }
+    as_csv_out_free(e.csv);
+    as_eval_result_free(&r);
+    return s == AS_OK ? as_out_flush(&c->out, true, err) : s;
+}
+
+as_status as_cmd_eval(as_cli *c, as_err *err) {
+    as_data_cols cols;
+    const int models = c->p.arg_count;
+    AS_TRY(as_cli_cols(&cols, c, err));
+    cols.label_required = true;
+    if (!c->p.o.data) {
+        (void)as_fail(err, AS_USAGE, "eval: no data");
+        as_hint(err, "Give a table with texts and labels: --data F.");
+        return AS_USAGE;
+    }
+    if (models > 1 && (c->p.o.csv || strcmp(c->p.o.data, "-") == 0))
+        return as_fail(err, AS_USAGE, "%s goes with one model only", c->p.o.csv ? "--csv" : "--data -");
+    for (int i = 0; i < models; i++) {
+        if (i > 0 && !c->p.o.json) as_buf_char(&c->out.buf, '\n');
+        AS_TRY(eval_one(c, c->p.args[i], &cols, err));
+    }
+    return AS_OK;
+}

@@ -1,0 +1,128 @@
+#include "cli/print.h"
+#include "base/file.h"
+#include "store/store.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static const char *const states[] = {[AS_RUN_OPEN] = "open", [AS_RUN_DONE] = "done", [AS_RUN_FAILED] = "failed"};
+
+typedef struct listing {
+    as_cli *c;
+    as_store *store;
+    as_grid grid;
+    int64_t only;     /* 0 = all */
+    int64_t rows;
+} listing;
+
+static void when(double t, char out[24]) {
+    const time_t seconds = (time_t)t;
+    struct tm tm;
+    out[0] = '\0';
+    if (localtime_r(&seconds, &tm)) (void)strftime(out, 24, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
+static void run_json(as_buf *b, const as_run_info *r) {
+    as_buf_fmt(b, "{\"kind\":\"run\",\"run\":%" PRId64 ",\"command\":", r->id);
+    as_buf_json_str(b, as_str_of(r->command));
+    as_buf_str(b, ",\"state\":");
+    as_buf_json_str(b, as_str_of(states[r->state]));
+    as_buf_str(b, ",\"model\":");
+    as_buf_json_str(b, as_str_of(r->model));
+    as_buf_str(b, ",\"task\":");
+    as_buf_json_str(b, as_str_of(r->task));
+    as_buf_str(b, ",\"dtype\":");
+    as_buf_json_str(b, as_str_of(r->dtype));
+    as_buf_str(b, ",\"isa\":");
+    as_buf_json_str(b, as_str_of(r->isa));
+    as_buf_fmt(b, ",\"items\":%" PRId64 ",\"started\":", r->items);
+    as_buf_real(b, r->started);
+    as_buf_str(b, ",\"ended\":");
+    as_buf_real(b, r->ended);
+    as_buf_fmt(b, ",\"config\":%s}\n", r->config_json && r->config_json[0] ? r->config_json : "null");
+}
+
+static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
+    (void)err;
+    listing *l = ctx;
+    if (l->only && r->id != l->only) return AS_OK;
+    l->rows++;
+    if (l->c->p.o.json) {
+        run_json(&l->c->out.buf, r);
+        return AS_OK;
+    }
+    if (l->only) {
+        char text[24];
+        when(r->started, text);
+        as_buf_fmt(&l->c->out.buf, "run %" PRId64 "  %s  %s on %s  %s\n", r->id, r->command, r->model, r->task, states[r->state]);
+        as_buf_fmt(&l->c->out.buf, "started   %s\nitems     %" PRId64 "\nprecision %s, %s\nconfig    %s\n", text, r->items, r->dtype, r->isa, r->config_json);
+        return AS_OK;
+    }
+    char text[24];
+    when(r->started, text);
+    as_grid_fmt(&l->grid, "%" PRId64, r->id);
+    as_grid_cell(&l->grid, as_str_of(r->command));
+    as_grid_cell(&l->grid, as_str_of(r->model));
+    as_grid_cell(&l->grid, as_str_of(r->task));
+    as_grid_fmt(&l->grid, "%" PRId64, r->items);
+    as_grid_cell(&l->grid, as_str_of(states[r->state]));
+    as_grid_cell(&l->grid, as_str_of(text));
+    return AS_OK;
+}
+
+static as_status metric_row(void *ctx, const as_aggregate *a, as_err *err) {
+    (void)err;
+    listing *l = ctx;
+    const as_result_metric m = {.name = (char *)(uintptr_t)a->signature, .value = a->value, .low = a->low, .high = a->high, .level = a->level,
+                                .method = (char *)(uintptr_t)a->method, .why = (char *)(uintptr_t)a->why, .n = a->n};
+    if (l->c->p.o.json)
+        as_print_metrics_json(&l->c->out.buf, &m, 1, &(as_print_context){.run = l->only});
+    else
+        as_print_metrics(&l->c->out.buf, &m, 1);
+    return AS_OK;
+}
+
+static as_status show(listing *l, as_err *err) {
+    AS_TRY(as_store_runs_each(l->store, list_row, l, err));
+    if (l->rows == 0) {
+        (void)as_fail(err, AS_USAGE, "%s: no run %" PRId64, l->c->p.o.db ? l->c->p.o.db : "assay.db", l->only);
+        as_hint(err, "assay runs lists them.");
+        return AS_USAGE;
+    }
+    return as_store_aggregates_each(l->store, l->only, metric_row, l, err);
+}
+static as_status list(listing *l, as_err *err) {
+    static const char *const heads[] = {"run", "command", "model", "task", "items", "state", "started"};
+    as_grid_init(&l->grid, "rllLrll", 0);
+    for (size_t i = 0; i < AS_COUNT(heads); i++) as_grid_cell(&l->grid, as_str_of(heads[i]));
+    const as_status s = as_store_runs_each(l->store, list_row, l, err);
+    if (l->c->p.o.json) {
+        as_buf unused = {0};
+        as_grid_print(&l->grid, &unused);
+        as_buf_free(&unused);
+    } else {
+        as_grid_print(&l->grid, &l->c->out.buf);
+    }
+    return s;
+}
+
+as_status as_cmd_runs(as_cli *c, as_err *err) {
+    const char *db = c->p.o.db ? c->p.o.db : "assay.db";
+    listing l = {.c = c};
+    if (c->p.arg_count > 0 &&
+        (strcmp(c->p.args[0], "show") != 0 || c->p.arg_count != 2 || !as_parse_i64(as_str_of(c->p.args[1]), &l.only) || l.only < 1)) {
+        (void)as_fail(err, AS_USAGE, "runs: expected `show RUN`");
+        as_hint(err, "assay runs lists what is stored; assay runs show 1 shows one run.");
+        return AS_USAGE;
+    }
+    if (!as_file_exists(db)) {
+        (void)as_fail(err, AS_IO, "%s: no such store", db);
+        as_hint(err, "assay eval and assay finetune make one; --db names another.");
+        return AS_IO;
+    }
+    AS_TRY(as_store_open(&l.store, db, err));
+    const as_status s = l.only ? show(&l, err) : list(&l, err);
+    as_store_close(l.store);
+    return s == AS_OK ? as_out_flush(&c->out, true, err) : s;
+}

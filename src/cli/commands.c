@@ -1,0 +1,178 @@
+/* commands.c: the whole command line on one screen. */
+#include "cli/commands.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "run/job.h"
+
+// clang-format off
+static const as_command table[] = {
+    {"info", "[MODEL]", "what a checkpoint is and costs; without MODEL: this machine",
+     "Reads the configuration, the tokenizer and the names of the weights; computes nothing.",
+     "assay info assets/tiny-bert", "model          tiny-bert (bert, BertForMaskedLM)\nparameters     974,976",
+     TAKES_MODEL, 0, 1, as_cmd_info},
+    {"tokenize", "MODEL [TEXT...]", "pieces, ids and offsets of texts",
+     "Texts are arguments, or the lines of --file. Offsets count characters of the text.",
+     "assay tokenize assets/tiny-bert 'Simply a joy.'", "[CLS] simply a joy . [SEP]",
+     TAKES_TOKENS | TAKES_LINES | TAKES_CHECK, 1, -1, as_cmd_tokenize},
+    {"predict", "MODEL [TEXT...]", "what a fine-tuned checkpoint says about texts",
+     "Texts are arguments, the lines of --file, or the records of --data.",
+     "assay predict finetuned 'Simply a joy.'", "positive  0.9731  Simply a joy.",
+     TAKES_MODEL | TAKES_LINES | TAKES_DATA | TAKES_CSV, 1, -1, as_cmd_predict},
+    {"fill", "MODEL TEXT...", "the most probable words for each mask",
+     "Write the mask as the tokenizer does, [MASK] for BERT.",
+     "assay fill bert-mini 'The film was [MASK].'", "0.1204  good",
+     TAKES_MODEL | TAKES_TOP, 2, -1, as_cmd_fill},
+    {"embed", "MODEL [TEXT...]", "sentence vectors",
+     "Pooling and normalisation are the checkpoint's own (1_Pooling, 2_Normalize), else the mean of the tokens.",
+     "assay embed all-MiniLM-L6-v2 'A first text' --json", "{\"kind\":\"embedding\",\"text\":\"A first text\",\"dim\":384,\"vector\":[0.0417...]}",
+     TAKES_MODEL | TAKES_LINES, 1, -1, as_cmd_embed},
+    {"finetune", "MODEL --data F --out DIR", "supervised training; saves a checkpoint that transformers loads",
+     "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory\n"
+     "before it starts. An interrupted command goes on where it was when it is given again.",
+     "assay finetune assets/tiny-bert --data assets/sentiment.csv --out finetuned --steps 100", "saved     finetuned (step 94 of 100)",
+     TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN, 1, 1, as_cmd_finetune},
+    {"eval", "MODEL... --data F", "scores every item, stores it, prints metrics with intervals",
+     "A finished evaluation is printed from the store, an interrupted one goes on.",
+     "assay eval finetuned --data assets/sentiment.csv --metric 'accuracy,f1(macro)'", "accuracy  0.9014 [0.878, 0.921]  747",
+     TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_STORE | TAKES_METRIC | TAKES_ITEMS | TAKES_CSV, 1, -1, as_cmd_eval},
+    {"score", "--pred F --gold F", "the same metrics and intervals for predictions made elsewhere",
+     "Files with one value a line, or tables with --pred-column and --gold-column. Labels are compared as strings.",
+     "assay score --pred pred.txt --gold gold.txt --metric 'accuracy,mcc'", "accuracy  0.8000 [0.490, 0.943]  10",
+     TAKES_SCORE | TAKES_METRIC, 0, 0, as_cmd_score},
+    {"runs", "[show RUN]", "what is stored",
+     "Lists the runs, newest last; `show RUN` prints one with its metrics and configuration.",
+     "assay runs show 12", "run 12  eval  finetuned on sentiment.csv  done",
+     TAKES_RUNS, 0, 2, as_cmd_runs},
+};
+// clang-format on
+
+size_t as_command_table(const as_command **rows) {
+    *rows = table;
+    return AS_COUNT(table);
+}
+const as_command *as_command_find(const char *name) {
+    for (size_t i = 0; i < AS_COUNT(table); i++)
+        if (strcmp(table[i].name, name) == 0) return &table[i];
+    return NULL;
+}
+
+/* --- standard error --- */
+static void write_log(void *ctx, as_level level, const char *line) {
+    const as_cli *c = ctx;
+    if (c->p.o.quiet && level >= AS_INFO) return;
+    const char *const prefix = level == AS_WARN ? "warning: " : level == AS_ERROR ? "error: " : "";
+    const bool bold = c->colour && level <= AS_WARN;
+    fprintf(stderr, "%s%s%s%s\n", bold ? "\033[1;33m" : "", prefix, bold ? "\033[0m" : "", line);
+}
+static int report(const as_cli *c, as_status s, const as_err *err) {
+    if (s == AS_OK) return 0;
+    if (c->out.gone) return 128 + SIGPIPE; /* what a shell reports of a writer whose reader has gone */
+    if (err->msg[0]) fprintf(stderr, "%sassay:%s %s\n", c->colour ? "\033[1;31m" : "", c->colour ? "\033[0m" : "", err->msg);
+    if (err->hint[0]) fprintf(stderr, "hint: %s\n", err->hint);
+    return (int)s;
+}
+static bool wants_colour(void) {
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(2) == 1 && !(no && *no) && term && strcmp(term, "dumb") != 0;
+}
+
+/* --- signals --- */
+static void on_stop(int signal_number) {
+    (void)signal_number;
+    if (as_interrupted()) _exit(130);
+    as_interrupt();
+}
+static void set_signals(void) {
+    struct sigaction stop = {.sa_handler = on_stop}, ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&stop.sa_mask);
+    sigemptyset(&ignore.sa_mask);
+    (void)sigaction(SIGINT, &stop, NULL);
+    (void)sigaction(SIGTERM, &stop, NULL);
+    /* A closed pipe and a file-size limit come back from write() as errors, with a place and a name. */
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+static as_status unknown_command(const char *name, as_err *err) {
+    const char *names[AS_COUNT(table)];
+    for (size_t i = 0; i < AS_COUNT(table); i++) names[i] = table[i].name;
+    const int near = as_nearest(name, names, AS_COUNT(table));
+    (void)as_fail(err, AS_USAGE, "unknown command \"%.64s\"", name);
+    if (near >= 0)
+        as_hint(err, "Did you mean %s? assay --help lists the commands.", names[near]);
+    else
+        as_hint(err, "assay --help lists the commands.");
+    return AS_USAGE;
+}
+
+static as_status check_arguments(const as_cli *c, const as_command *command, as_err *err) {
+    const int n = c->p.arg_count;
+    if (n >= command->least && (command->most < 0 || n <= command->most)) return AS_OK;
+    if (n < command->least && n == 0)
+        (void)as_fail(err, AS_USAGE, "%s needs an argument", command->name);
+    else if (n < command->least)
+        (void)as_fail(err, AS_USAGE, "%s needs one more argument", command->name);
+    else
+        (void)as_fail(err, AS_USAGE, "%s: one argument too many: \"%.64s\"", command->name, c->p.args[command->most]);
+    as_hint(err, "Usage: assay %s %s", command->name, command->args);
+    return AS_USAGE;
+}
+
+/* What stands where a command could: --help, --version, --man, --completion SHELL. */
+static as_status run_global(as_cli *c, int argc, char **argv, as_err *err) {
+    const char *what = argc < 2 ? "--help" : argv[1];
+    if (strcmp(what, "--version") == 0) {
+        as_buf_fmt(&c->out.buf, "assay %s\n", AS_VERSION);
+    } else if (strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0 || strcmp(what, "help") == 0) {
+        const as_command *command = argc > 2 ? as_command_find(argv[2]) : NULL;
+        if (argc > 2 && !command) return unknown_command(argv[2], err);
+        if (command)
+            as_help_command(&c->out.buf, command);
+        else
+            as_help_all(&c->out.buf);
+    } else if (strcmp(what, "--man") == 0) {
+        as_help_man(&c->out.buf);
+    } else if (strcmp(what, "--completion") == 0) {
+        return as_completion(&c->out.buf, argc > 2 ? argv[2] : "", err);
+    } else if (what[0] == '-') {
+        (void)as_fail(err, AS_USAGE, "unknown option %.64s", what);
+        as_hint(err, "Before a command there are --help, --version, --man and --completion SHELL.");
+        return AS_USAGE;
+    } else {
+        return unknown_command(what, err);
+    }
+    return argc < 2 ? AS_USAGE : AS_OK;
+}
+
+static as_status run_command(as_cli *c, const as_command *command, int argc, char **argv, as_err *err) {
+    AS_TRY(as_options_parse(&c->p, command, argc, argv, &c->arena, err));
+    if (c->p.o.help) {
+        as_help_command(&c->out.buf, command);
+        return AS_OK;
+    }
+    AS_TRY(check_arguments(c, command, err));
+    return command->run(c, err);
+}
+
+int as_cli_main(int argc, char **argv) {
+    as_err err = {.status = AS_OK};
+    as_cli c = {.colour = wants_colour()};
+    c.log = (as_log){write_log, &c};
+    as_arena_init(&c.arena, 0);
+    as_out_init(&c.out, 1);
+    set_signals();
+    const as_command *command = argc > 1 ? as_command_find(argv[1]) : NULL;
+    as_status s = command ? run_command(&c, command, argc - 2, argv + 2, &err) : run_global(&c, argc, argv, &err);
+    /* What was printed before a failure is true: it goes out, unless writing is what failed. */
+    as_err late = {.status = AS_OK};
+    const as_status flushed = as_out_flush(&c.out, true, &late);
+    if (s == AS_OK && flushed != AS_OK) s = flushed, err = late;
+    const int code = report(&c, s, &err);
+    as_out_deinit(&c.out);
+    as_arena_deinit(&c.arena);
+    return code;
+}

@@ -1,0 +1,269 @@
+#include "cli/options.h"
+#include "cli/commands.h"
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AT(field) offsetof(as_options, field)
+#define BIG 9.0e15 /* whole numbers up to here are exact */
+
+// clang-format off
+static const as_option table[] = {
+    /* --- data --- */
+    {"data", "FILE", NULL, "table to read: CSV, TSV, JSONL, also .gz and .zst; - is standard input", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(data), 0, 0},
+    {"file", "FILE", NULL, "texts to read, one a line; - is standard input", GROUP_DATA, TAKES_LINES, OPTION_TEXT, AT(file), 0, 0},
+    {"keep-cr", NULL, NULL, "a carriage return at the end of a line belongs to the text", GROUP_DATA, TAKES_LINES, OPTION_FLAG, AT(keep_cr), 0, 0},
+    {"text", "COL", "text", "column of the text: its name, or its number from 1", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(text), 0, 0},
+    {"pair", "COL", NULL, "column of a second text", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(pair), 0, 0},
+    {"label", "COL", "label", "column of the label", GROUP_DATA, TAKES_LABEL, OPTION_TEXT, AT(label), 0, 0},
+    {"id", "COL", "record number from 0", "column of the stable id", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(id), 0, 0},
+    {"cluster", "COL", NULL, "column of items that belong together; they stay on one side of a split", GROUP_DATA, TAKES_LABEL, OPTION_TEXT, AT(cluster), 0, 0},
+    {"sep", "CHAR", ", or tab by the file's name", "separator of the columns", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_TEXT, AT(sep), 0, 0},
+    {"max-split", "N", NULL, "cut at the first N separators only; the rest is the last column", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_INT, AT(max_split), 1, 1e6},
+    {"no-quotes", NULL, NULL, "a quote is an ordinary character (TSV as GLUE has it)", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_FLAG, AT(no_quotes), 0, 0},
+    {"no-header", NULL, NULL, "the first line is data; columns are numbers from 1", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_FLAG, AT(no_header), 0, 0},
+    {"columns", "A,B", NULL, "names for the columns of a file without a header line", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_TEXT, AT(columns), 0, 0},
+    {"encoding", "utf-8|latin-1|utf-8-lossy", "utf-8", "of the input; utf-8-lossy replaces what is invalid", GROUP_DATA, TAKES_DATA | TAKES_LINES | TAKES_SCORE, OPTION_CHOICE, AT(encoding), 0, 0},
+    {"labels", "A,B,C", "the checkpoint's, else sorted", "label names in id order", GROUP_DATA, TAKES_LABEL | TAKES_SCORE, OPTION_TEXT, AT(labels), 0, 0},
+    {"kind", "classify|multilabel|regress", "classify", "what the label is; multilabel cells are split at ; or are JSON lists", GROUP_DATA, TAKES_LABEL | TAKES_SCORE, OPTION_CHOICE, AT(kind), 0, 0},
+    {"positive", "LABEL", "the second label", "positive class of binary metrics", GROUP_DATA, TAKES_METRIC, OPTION_TEXT, AT(positive), 0, 0},
+    {"limit", "N", NULL, "the first N records only", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_INT, AT(limit), 1, BIG},
+    {"dev", "FILE", NULL, "data to evaluate on while training", GROUP_DATA, TAKES_SPLIT, OPTION_TEXT, AT(dev), 0, 0},
+    {"dev-fraction", "X", NULL, "without --dev: share of the data to hold out; 0 = none", GROUP_DATA, TAKES_SPLIT, OPTION_REAL, AT(dev_fraction), 0, 0.9},
+    {"pred", "FILE", NULL, "predictions: one a line, or a table with --pred-column", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(pred), 0, 0},
+    {"gold", "FILE", "the file of --pred", "true labels: one a line, or a table with --gold-column", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(gold), 0, 0},
+    {"pred-column", "COL", NULL, "column of the prediction", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(pred_column), 0, 0},
+    {"gold-column", "COL", NULL, "column of the true label", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(gold_column), 0, 0},
+    {"probs-column", "COL", NULL, "column of probabilities: JSON lists in label order, or objects by label", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(probs_column), 0, 0},
+    {"check", "IDS.jsonl", NULL, "compare with stored ids, one object a line; status 1 and the first difference", GROUP_DATA, TAKES_CHECK, OPTION_TEXT, AT(check), 0, 0},
+    /* --- work --- */
+    {"threads", "N", "all cores", "threads; results do not depend on them", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS | TAKES_METRIC, OPTION_INT, AT(threads), 1, 4096},
+    {"isa", "LEVEL", "the machine's best", "highest instruction set: portable, avx2, avx512, avx512-bf16", GROUP_WORK, TAKES_MODEL, OPTION_TEXT, AT(isa), 0, 0},
+    {"dtype", "f32|bf16", "f32", "numbers that matrix products read", GROUP_WORK, TAKES_MODEL, OPTION_CHOICE, AT(dtype), 0, 0},
+    {"batch-tokens", "N", "256", "tokens that run together; results do not depend on it", GROUP_WORK, TAKES_MODEL, OPTION_INT, AT(batch_tokens), 1, 1e9},
+    {"max-length", "N", "what the checkpoint allows", "longest text in tokens; what is longer is cut, and counted", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS, OPTION_INT, AT(max_length), 2, 1e9},
+    {"seed", "N", NULL, "of training, of a fresh head, of intervals", GROUP_WORK, TAKES_TRAIN | TAKES_METRIC, OPTION_INT, AT(seed), 0, BIG},
+    {"db", "FILE", NULL, "where runs and items are stored", GROUP_WORK, TAKES_STORE | TAKES_RUNS, OPTION_TEXT, AT(db), 0, 0},
+    {"again", NULL, NULL, "compute anew what is stored", GROUP_WORK, TAKES_STORE, OPTION_FLAG, AT(again), 0, 0},
+    {"metric", "LIST", "those of the kind", "metrics, separated by commas: accuracy,f1(macro)", GROUP_WORK, TAKES_METRIC, OPTION_TEXT, AT(metric), 0, 0},
+    {"level", "PERCENT", NULL, "confidence level of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_REAL, AT(level), 1, 99.999},
+    {"ci", "wilson|clopper-pearson|bca|percentile", "wilson for shares, else bca", "method of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_CHOICE, AT(ci), 0, 0},
+    {"top", "N", NULL, "words to show for each mask", GROUP_WORK, TAKES_TOP, OPTION_INT, AT(top), 1, 1000},
+    {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},
+    /* --- training --- */
+    {"out", "DIR", NULL, "folder for the checkpoint; one that holds another run's result is refused", GROUP_TRAINING, TAKES_TRAIN, OPTION_TEXT, AT(out), 0, 0},
+    {"dry-run", NULL, NULL, "print steps, time and memory, and train nothing", GROUP_TRAINING, TAKES_TRAIN, OPTION_FLAG, AT(dry_run), 0, 0},
+    {"folds", "N", NULL, "cross-validate with N fresh trainings; saves no checkpoint", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(folds), 2, 1000},
+    {"scratch", NULL, NULL, "begin with random weights", GROUP_TRAINING, TAKES_TRAIN, OPTION_FLAG, AT(scratch), 0, 0},
+    {"epochs", "X", NULL, "passes over the data", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.epochs), 1e-6, 1e6},
+    {"steps", "N", NULL, "optimiser steps, in place of --epochs", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.steps), 1, BIG},
+    {"batch-size", "N", NULL, "items in a batch", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.batch_size), 1, 1e6},
+    {"accumulate", "N", NULL, "batches in an optimiser step", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.accumulate), 1, 1e6},
+    {"grad-shards", "N", "by model and batch size", "shards that a batch's gradient is summed from; part of the recipe", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.grad_shards), 1, 4096},
+    {"lr", "X", NULL, "highest learning rate", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.lr), 0, 10},
+    {"schedule", "linear|cosine|constant|wsd", "linear", "of the learning rate after the warm-up", GROUP_TRAINING, TAKES_TRAIN, OPTION_CHOICE, AT(schedule), 0, 0},
+    {"warmup", "X", NULL, "share of the steps, or steps when above 1", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.warmup), 0, BIG},
+    {"weight-decay", "X", NULL, "AdamW's, not on biases and norms", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.weight_decay), 0, 10},
+    {"clip", "X", NULL, "largest norm of the gradient; 0 = no clipping", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.clip), 0, 1e9},
+    {"dropout", "X", "the checkpoint's", "dropout at every site", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.dropout), 0, 0.99},
+    {"freeze", "PATTERNS", NULL, "weights that stay as they are: names with * and ?, separated by commas", GROUP_TRAINING, TAKES_TRAIN, OPTION_TEXT, AT(train.freeze), 0, 0},
+    {"layer-decay", "X", NULL, "factor of the learning rate from each layer to the one below", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.layer_decay), 1e-6, 1},
+    {"class-weights", "LIST", NULL, "of the loss: balanced, or numbers in label order", GROUP_TRAINING, TAKES_TRAIN, OPTION_TEXT, AT(train.class_weights), 0, 0},
+    {"label-smoothing", "X", NULL, "share of the target that goes to all classes alike", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.label_smoothing), 0, 0.999},
+    {"eval-every", "N", "each epoch", "steps between evaluations", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.eval_every), 1, BIG},
+    {"select", "METRIC", "the first metric", "what picks the checkpoint: a metric, loss, or last", GROUP_TRAINING, TAKES_TRAIN, OPTION_TEXT, AT(train.select), 0, 0},
+    {"patience", "N", NULL, "stop after N evaluations without improvement", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.patience), 1, 1e9},
+    {"checkpoint-every", "MINUTES", NULL, "how much training a crash may cost", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.checkpoint_minutes), 0, 1e6},
+    /* --- output --- */
+    {"json", NULL, NULL, "JSON Lines on standard output, one object per result", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(json), 0, 0},
+    {"items", NULL, NULL, "every item, too (with --json one object each)", GROUP_OUTPUT, TAKES_ITEMS, OPTION_FLAG, AT(items), 0, 0},
+    {"csv", "FILE", NULL, "write the input's columns with predictions beside them", GROUP_OUTPUT, TAKES_CSV, OPTION_TEXT, AT(csv), 0, 0},
+    {"quiet", NULL, NULL, "no progress and no notes on standard error; warnings stay", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(quiet), 0, 0},
+    {"help", NULL, NULL, "this page", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
+};
+// clang-format on
+
+size_t as_option_table(const as_option **rows) {
+    *rows = table;
+    return AS_COUNT(table);
+}
+const char *as_option_group_name(as_option_group g) {
+    static const char *const names[] = {[GROUP_DATA] = "Data", [GROUP_WORK] = "Work", [GROUP_TRAINING] = "Training", [GROUP_OUTPUT] = "Output"};
+    return names[g];
+}
+
+as_options as_options_defaults(void) {
+    return (as_options){.db = "assay.db", .seed = 1, .level = 95, .top = 5, .dev_fraction = 0.1, .train = as_recipe_defaults()};
+}
+
+const char *as_option_default(const as_option *o, char *buf, size_t size) {
+    const as_options d = as_options_defaults();
+    const char *field = (const char *)&d + o->field;
+    if (o->shown) return o->shown;
+    buf[0] = '\0';
+    if (o->type == OPTION_INT && *(const int64_t *)(const void *)field != 0)
+        snprintf(buf, size, "%" PRId64, *(const int64_t *)(const void *)field);
+    else if (o->type == OPTION_REAL)
+        snprintf(buf, size, "%g", *(const double *)(const void *)field);
+    else if (o->type == OPTION_TEXT && *(const char *const *)(const void *)field != NULL)
+        snprintf(buf, size, "%s", *(const char *const *)(const void *)field);
+    return buf;
+}
+
+char *as_arena_text(as_arena *a, as_str s) {
+    char *copy = as_arena_push(a, s.n + 1, 1);
+    if (!copy) return NULL;
+    memcpy(copy, s.p, s.n);
+    copy[s.n] = '\0';
+    return copy;
+}
+
+bool as_option_given(const as_parsed *p, const char *name) {
+    for (size_t i = 0; i < AS_COUNT(table); i++)
+        if (strcmp(table[i].name, name) == 0) return p->given[i];
+    return false;
+}
+
+/* The first commands that take an option, for a hint. */
+static void name_takers(char *out, size_t size, const as_option *o) {
+    const as_command *rows;
+    const size_t count = as_command_table(&rows);
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        if (as_command_takes(&rows[i], o) && at < size) at += (size_t)snprintf(out + at, size - at, "%s%s", at ? ", " : "", rows[i].name);
+}
+
+as_status as_option_find(size_t *row, const as_command *command, as_str name, const char *where, as_err *err) {
+    const char *names[AS_COUNT(table)];
+    size_t count = 0;
+    char shown[80], takers[256];
+    snprintf(shown, sizeof shown, "%.*s", (int)(name.n < 64 ? name.n : 64), name.p);
+    for (size_t i = 0; i < AS_COUNT(table); i++) {
+        if (as_command_takes(command, &table[i])) names[count++] = table[i].name;
+        if (!as_str_is(name, table[i].name)) continue;
+        *row = i;
+        if (as_command_takes(command, &table[i])) return AS_OK;
+        (void)as_fail(err, AS_USAGE, "%s%s%s takes no --%s", where ? where : "", where ? ": " : "", command->name, shown);
+        name_takers(takers, sizeof takers, &table[i]);
+        as_hint(err, "--%s belongs to: %s.", shown, takers);
+        return AS_USAGE;
+    }
+    const int near = as_nearest(shown, names, count);
+    (void)as_fail(err, AS_USAGE, "%s%sunknown option --%s", where ? where : "", where ? ": " : "", shown);
+    if (near >= 0)
+        as_hint(err, "Did you mean --%s? assay %s --help lists the options.", names[near], command->name);
+    else
+        as_hint(err, "assay %s --help lists the options.", command->name);
+    return AS_USAGE;
+}
+
+static as_status bad_number(const as_option *o, const char *where, const char *value, const char *what, as_err *err) {
+    (void)as_fail(err, AS_USAGE, "%s: \"%.64s\" %s", where, value, what);
+    if (o->most > 0)
+        as_hint(err, "Give a%s number from %.15g to %.15g.", o->type == OPTION_INT ? " whole" : "", o->least, o->most);
+    return AS_USAGE;
+}
+
+static as_status set_number(as_options *out, const as_option *o, const char *where, const char *value, as_err *err) {
+    char *field = (char *)out + o->field;
+    int64_t whole = 0;
+    double real = 0;
+    if (o->type == OPTION_INT) {
+        if (!as_parse_i64(as_str_of(value), &whole)) return bad_number(o, where, value, "is not a whole number", err);
+        real = (double)whole;
+    } else if (!as_parse_f64(as_str_of(value), &real) || !(real - real == 0.0)) {
+        return bad_number(o, where, value, "is not a number", err);
+    }
+    if (o->most > 0 && (real < o->least || real > o->most))
+        return bad_number(o, where, value, real < o->least ? "is too small" : "is too large", err);
+    if (o->type == OPTION_INT)
+        memcpy(field, &whole, sizeof whole);
+    else
+        memcpy(field, &real, sizeof real);
+    return AS_OK;
+}
+
+static as_status set_choice(const as_option *o, const char *where, const char *value, as_err *err) {
+    const char *at = o->arg;
+    while (*at) {
+        const size_t n = strcspn(at, "|");
+        if (strlen(value) == n && memcmp(at, value, n) == 0) return AS_OK;
+        at += n + (at[n] == '|');
+    }
+    (void)as_fail(err, AS_USAGE, "%s: unknown value \"%.64s\"", where, value);
+    as_hint(err, "It is one of %s.", o->arg);
+    return AS_USAGE;
+}
+
+as_status as_option_set(as_parsed *p, size_t row, const char *where, const char *value, as_err *err) {
+    const as_option *o = &table[row];
+    char *field = (char *)&p->o + o->field;
+    if (o->type == OPTION_CHOICE) AS_TRY(set_choice(o, where, value, err));
+    if (o->type == OPTION_FLAG) {
+        const bool on = true;
+        memcpy(field, &on, sizeof on);
+    } else if (o->type == OPTION_INT || o->type == OPTION_REAL) {
+        AS_TRY(set_number(&p->o, o, where, value, err));
+    } else {
+        memcpy(field, &value, sizeof value);
+    }
+    p->given[row] = true;
+    return AS_OK;
+}
+
+/* One "--name", "--name=value" or "--name value"; *i moves on when the value is an argument of its own. */
+static as_status parse_one(as_parsed *p, const as_command *c, int argc, char **argv, int *i, as_err *err) {
+    const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+    const size_t n = equals ? (size_t)(equals - name) : strlen(name);
+    char where[80];
+    size_t row;
+    AS_TRY(as_option_find(&row, c, (as_str){name, n}, NULL, err));
+    snprintf(where, sizeof where, "--%s", table[row].name);
+    if (table[row].type == OPTION_FLAG) {
+        if (equals) return as_fail(err, AS_USAGE, "%s takes no value", where);
+        return as_option_set(p, row, where, NULL, err);
+    }
+    if (equals) return as_option_set(p, row, where, equals + 1, err);
+    if (*i + 1 >= argc) {
+        (void)as_fail(err, AS_USAGE, "%s needs a value", where);
+        as_hint(err, "Write %s %s.", where, table[row].arg);
+        return AS_USAGE;
+    }
+    return as_option_set(p, row, where, argv[++*i], err);
+}
+
+static as_status parse_all(as_parsed *p, const as_command *c, int argc, char **argv, as_err *err) {
+    bool options = true;
+    for (int i = 0; i < argc; i++) {
+        if (options && strcmp(argv[i], "--") == 0)
+            options = false;
+        else if (options && (strcmp(argv[i], "-h") == 0))
+            p->o.help = true;
+        else if (options && strncmp(argv[i], "--", 2) == 0)
+            AS_TRY(parse_one(p, c, argc, argv, &i, err));
+        else if (options && argv[i][0] == '-' && argv[i][1] != '\0') {
+            (void)as_fail(err, AS_USAGE, "unknown option %.64s", argv[i]);
+            as_hint(err, "Options begin with two dashes; -- before a text that begins with a dash.");
+            return AS_USAGE;
+        } else
+            p->args[p->arg_count++] = argv[i];
+    }
+    return AS_OK;
+}
+
+as_status as_options_parse(as_parsed *out, const as_command *command, int argc, char **argv, as_arena *arena, as_err *err) {
+    *out = (as_parsed){.o = as_options_defaults()};
+    out->given = as_arena_push_zero(arena, AS_COUNT(table), sizeof *out->given);
+    out->args = as_arena_push_zero(arena, (size_t)argc + 1, sizeof *out->args);
+    if (!out->given || !out->args) return as_fail_nomem(err, "the command line", 0);
+    AS_TRY(parse_all(out, command, argc, argv, err));
+    if (!out->o.recipe || out->o.help) return AS_OK;
+    const char *recipe = out->o.recipe;
+    out->o = as_options_defaults();
+    memset(out->given, 0, AS_COUNT(table) * sizeof *out->given);
+    out->arg_count = 0;
+    AS_TRY(as_options_recipe(out, command, recipe, arena, err));
+    return parse_all(out, command, argc, argv, err);
+}
