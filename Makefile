@@ -68,7 +68,7 @@ packages:
 # A static library per folder: a folder's tests link it and the folders below it, nothing above.
 define folder_rule
 $(B)/lib$(1).a: $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(if $(filter tensor,$(1)),$(KERNEL_OBJ))
-	@rm -f $$@; ar rcs $$@ $$^
+	@mkdir -p $$(@D); rm -f $$@; ar rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 
