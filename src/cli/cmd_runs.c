@@ -1,5 +1,6 @@
 #include "cli/print.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "store/store.h"
 #include <inttypes.h>
 #include <math.h>
@@ -56,7 +57,7 @@ static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
         char text[24];
         when(r->started, text);
         as_buf_fmt(&l->c->out.buf, "run %" PRId64 "  %s  %s on %s  %s\n", r->id, r->command, r->model, r->task, states[r->state]);
-        as_buf_fmt(&l->c->out.buf, "started   %s\nitems     %" PRId64 "\nprecision %s, %s\nconfig    %s\n", text, r->items, r->dtype, r->isa, r->config_json);
+        as_buf_fmt(&l->c->out.buf, "started   %s\nitems     %" PRId64 "\nprecision %s, %s\n", text, r->items, r->dtype, r->isa);
         return AS_OK;
     }
     char text[24];
@@ -71,16 +72,31 @@ static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
     return AS_OK;
 }
 
-static as_status metric_row(void *ctx, const as_aggregate *a, as_err *err) {
-    (void)err;
-    listing *l = ctx;
-    const as_result_metric m = {.name = (char *)(uintptr_t)a->signature, .value = a->value, .low = a->low, .high = a->high, .level = a->level,
-                                .method = (char *)(uintptr_t)a->method, .why = (char *)(uintptr_t)a->why, .n = a->n};
-    if (l->c->p.o.json)
-        as_print_metrics_json(&l->c->out.buf, &m, 1, &(as_print_context){.run = l->only});
-    else
-        as_print_metrics(&l->c->out.buf, &m, 1);
-    return AS_OK;
+typedef struct aggregates {
+    as_result_metric *v;
+    size_t n, cap;
+} aggregates;
+static char *copy_of(const char *s) { return s && *s ? as_strdup(s) : NULL; }
+static as_status take_aggregate(void *ctx, const as_aggregate *a, as_err *err) {
+    aggregates *g = ctx;
+    if (!as_grow(&g->v, &g->cap, g->n + 1, sizeof *g->v)) return as_fail_nomem(err, "metrics", 0);
+    as_result_metric *m = &g->v[g->n++];
+    *m = (as_result_metric){.name = as_strdup(a->signature && *a->signature ? a->signature : a->metric), .value = a->value, .low = a->low,
+                            .high = a->high, .level = a->level, .method = copy_of(a->method), .why = copy_of(a->why), .n = a->n};
+    return m->name ? AS_OK : as_fail_nomem(err, "metrics", 0);
+}
+static as_status print_aggregates(const listing *l, as_err *err) {
+    aggregates g = {0};
+    const as_status s = as_store_aggregates_each(l->store, l->only, take_aggregate, &g, err);
+    if (s == AS_OK && l->c->p.o.json) {
+        as_print_metrics_json(&l->c->out.buf, g.v, g.n, &(as_print_context){.run = l->only});
+    } else if (s == AS_OK && g.n > 0) {
+        as_buf_char(&l->c->out.buf, '\n');
+        as_print_metrics(&l->c->out.buf, g.v, g.n);
+    }
+    for (size_t i = 0; i < g.n; i++) as_free(g.v[i].name), as_free(g.v[i].method), as_free(g.v[i].why);
+    as_free(g.v);
+    return s;
 }
 
 static as_status show(listing *l, as_err *err) {
@@ -90,7 +106,7 @@ static as_status show(listing *l, as_err *err) {
         as_hint(err, "assay runs lists them.");
         return AS_USAGE;
     }
-    return as_store_aggregates_each(l->store, l->only, metric_row, l, err);
+    return print_aggregates(l, err);
 }
 static as_status list(listing *l, as_err *err) {
     static const char *const heads[] = {"run", "command", "model", "task", "items", "state", "started"};

@@ -31,7 +31,7 @@ static const as_command table[] = {
      "assay embed all-MiniLM-L6-v2 'A first text' --json", "{\"kind\":\"embedding\",\"text\":\"A first text\",\"dim\":384,\"vector\":[0.0417...]}",
      TAKES_MODEL | TAKES_LINES, 1, -1, as_cmd_embed},
     {"finetune", "MODEL --data F --out DIR", "supervised training; saves a checkpoint that transformers loads",
-     "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory\n"
+     "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory "
      "before it starts. An interrupted command goes on where it was when it is given again.",
      "assay finetune assets/tiny-bert --data assets/sentiment.csv --out finetuned --steps 100", "saved     finetuned (step 94 of 100)",
      TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN, 1, 1, as_cmd_finetune},

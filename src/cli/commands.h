@@ -16,7 +16,7 @@ typedef struct as_cli {
 
 typedef struct as_command {
     const char *name, *args, *brief;
-    const char *about;             /* a paragraph; lines of at most 100 columns */
+    const char *about;             /* a paragraph, without newlines */
     const char *example, *shows;   /* a worked example: the command, and what it prints */
     unsigned takes;                /* sum of as_takes */
     int least, most;               /* arguments; most < 0 = any number */

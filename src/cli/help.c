@@ -21,18 +21,17 @@ void as_help_all(as_buf *out) {
 static void wrap(as_buf *out, const char *text, int at, int indent) {
     while (*text) {
         const size_t n = strcspn(text, " ");
-        if (at > indent && at + (int)n > AS_OUT_COLUMNS) {
+        if (at > indent && at + 1 + (int)n > AS_OUT_COLUMNS) {
             as_buf_fmt(out, "\n%*s", indent, "");
             at = indent;
+        } else if (at > indent) {
+            as_buf_char(out, ' ');
+            at++;
         }
         as_buf_add(out, text, n);
         at += (int)n;
         text += n;
-        if (*text == ' ') {
-            as_buf_char(out, ' ');
-            at++;
-            text++;
-        }
+        while (*text == ' ') text++;
     }
     as_buf_char(out, '\n');
 }
@@ -54,7 +53,8 @@ static void help_option(as_buf *out, const as_option *o) {
 void as_help_command(as_buf *out, const as_command *c) {
     const as_option *rows;
     const size_t count = as_option_table(&rows);
-    as_buf_fmt(out, "assay %s: %s\n\nusage: assay %s %s [OPTIONS]\n\n%s\n", c->name, c->brief, c->name, c->args, c->about);
+    as_buf_fmt(out, "assay %s: %s\n\nusage: assay %s %s [OPTIONS]\n\n", c->name, c->brief, c->name, c->args);
+    wrap(out, c->about, 0, 0);
     for (int g = 0; g < GROUP_COUNT; g++) {
         bool any = false;
         for (size_t i = 0; i < count; i++) {

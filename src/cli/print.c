@@ -163,7 +163,7 @@ static void print_classes(as_buf *b, const int64_t *confusion, char *const *labe
 
 enum { MOST_CLASSES = 40, MOST_COLUMNS = 12 };
 static bool matrix_fits(const int64_t *confusion, char *const *labels, int n) {
-    if (n > MOST_COLUMNS) return false;
+    if (n < 1 || n > MOST_COLUMNS) return false;
     int widest = 4, all = 2;
     for (int k = 0; k < n; k++) {
         int w = as_utf8_width(as_str_of(labels[k]));
@@ -177,7 +177,7 @@ static bool matrix_fits(const int64_t *confusion, char *const *labels, int n) {
     return all + widest <= AS_OUT_COLUMNS;
 }
 void as_print_confusion(as_buf *b, const int64_t *confusion, char *const *labels, int n) {
-    if (n > MOST_CLASSES) return;
+    if (n < 1 || n > MOST_CLASSES) return;
     as_buf_char(b, '\n');
     print_classes(b, confusion, labels, n);
     if (!matrix_fits(confusion, labels, n)) return;
