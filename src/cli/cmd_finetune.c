@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static void plan_text(as_cli *c, const as_finetune_job *f, const as_plan *p) {
     as_grid g;
@@ -72,6 +73,8 @@ static as_status fill_job(as_finetune_job *f, as_data_cols *cols, as_cli *c, as_
     }
     if (o->dev && as_option_given(&c->p, "dev-fraction")) return as_fail(err, AS_USAGE, "--dev and --dev-fraction at once");
     if (o->folds && (o->dev || o->out)) return as_fail(err, AS_USAGE, "--folds with --%s: folds are evaluated on the data, and keep no checkpoint", o->dev ? "dev" : "out");
+    const char *select = o->train.select;
+    if (select && strcmp(select, "last") != 0 && strcmp(select, "loss") != 0) AS_TRY(as_cli_check_metrics(c, select, err));
     if (o->schedule) AS_TRY(as_schedule_parse(&f->recipe.schedule, o->schedule, err));
     f->recipe.seed = (uint64_t)o->seed;
     AS_TRY(as_cli_cols(cols, c, err));

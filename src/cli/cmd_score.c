@@ -13,6 +13,7 @@ as_status as_cmd_score(as_cli *c, as_err *err) {
     as_eval_result r = {0};
     as_job j = as_job_defaults();
     j.seed = (uint64_t)o->seed, j.level = o->level / 100.0, j.ci = o->ci, j.metrics = o->metric, j.threads = (int)o->threads;
+    AS_TRY(as_cli_check_metrics(c, o->metric, err));
     AS_TRY(as_score_input_open(&in, c, err));
     as_status s = as_score_predictions(&in.p, NULL, &j, j.threads, &r, err);
     if (s == AS_OK && o->json) {

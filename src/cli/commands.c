@@ -1,6 +1,6 @@
 /* commands.c: the whole command line on one screen. */
 #include "cli/commands.h"
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +97,13 @@ static void set_signals(void) {
     (void)sigaction(SIGXFSZ, &ignore, NULL);
 }
 
+/* A stream that the caller closed must not become the next file that is opened: results would go into the store. What
+ * stands in fails to be used, as the closed one would. */
+static void hold_streams(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == 1 ? O_RDONLY : O_WRONLY);
+}
+
 static as_status unknown_command(const char *name, as_err *err) {
     const char *names[AS_COUNT(table)];
     for (size_t i = 0; i < AS_COUNT(table); i++) names[i] = table[i].name;
@@ -164,6 +171,7 @@ int as_cli_main(int argc, char **argv) {
     c.log = (as_log){write_log, &c};
     as_arena_init(&c.arena, 0);
     as_out_init(&c.out, 1);
+    hold_streams();
     set_signals();
     const as_command *command = argc > 1 ? as_command_find(argv[1]) : NULL;
     as_status s = command ? run_command(&c, command, argc - 2, argv + 2, &err) : run_global(&c, argc, argv, &err);

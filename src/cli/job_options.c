@@ -65,6 +65,7 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     const as_options *o = &c->p.o;
     *out = as_job_defaults();
     if (model) AS_TRY(as_cli_model_dir(&out->model, c, model, err));
+    AS_TRY(as_cli_check_metrics(c, o->metric, err));
     if (o->isa && !as_isa_parse(o->isa, &out->isa)) {
         (void)as_fail(err, AS_USAGE, "--isa: unknown level \"%.32s\"", o->isa);
         as_hint(err, "The levels are portable, avx2, avx512, avx512-bf16.");

@@ -9,6 +9,8 @@
  * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). AS_IO when there is neither. Lives in the arena. */
 as_status as_cli_model_dir(const char **out, as_cli *c, const char *model, as_err *err) AS_CHECKED;
 as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) AS_CHECKED;
+/* AS_USAGE for a list that names an unknown metric; NULL is fine. */
+as_status as_cli_check_metrics(const as_cli *c, const char *list, as_err *err) AS_CHECKED;
 as_status as_cli_table_opts(as_table_opts *out, const as_cli *c, as_err *err) AS_CHECKED;
 as_status as_cli_cols(as_data_cols *out, const as_cli *c, as_err *err) AS_CHECKED;
 
