@@ -1,5 +1,6 @@
 /* op_norm.c: layer norm over residual + dropout(x), one pass over the rows each way. */
 #include "tensor/ops.h"
+#include <string.h>
 
 typedef struct saved {
     const as_param *gamma, *beta;
@@ -79,20 +80,25 @@ static void backward_rows(void *arg, int64_t r0, int64_t r1, int slot) {
 static void param_columns(void *arg, int64_t c0, int64_t c1, int slot) {
     (void)slot;
     const job *j = arg;
-    j->c->k->layer_norm_params(j->dgamma, j->dbeta, j->dy, j->x, j->v->mean, j->v->rstd, j->rows, j->dim, c0, c1);
+    if (j->dgamma)
+        j->c->k->layer_norm_params(j->dgamma, j->dbeta, j->dy, j->x, j->v->mean, j->v->rstd, j->rows, j->dim, c0, c1);
+    else
+        j->c->k->column_sum(j->dbeta, j->dy, j->rows, j->dim, c0, c1);
 }
 
 static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0], *res = r->in[1];
     job j = {.c = c, .v = v, .x = v->sum ? v->sum : x->x, .dy = r->out->dx, .rows = x->rows, .dim = x->cols};
-    if ((j.dgamma = as_param_grad(c, v->gamma))) {
-        j.dbeta = v->beta ? as_param_grad(c, v->beta) : NULL;
-        as_ctx_rows(c, x->cols, 64, param_columns, &j);
-    }
+    j.dgamma = as_param_grad(c, v->gamma), j.dbeta = v->beta ? as_param_grad(c, v->beta) : NULL;
+    if (j.dgamma || j.dbeta) as_ctx_rows(c, x->cols, 64, param_columns, &j);
     if (x->wants_grad && !(j.dx = as_tensor_grad(c, x, &j.fresh_x))) return false;
     if (res && res->wants_grad && !(j.dres = as_tensor_grad(c, res, &j.fresh_res))) return false;
     if (!j.dx && !j.dres) return true;
+    if (j.dx == j.dres && j.fresh_x) { /* one tensor in both places: both parts are added */
+        memset(j.dx, 0, (size_t)(x->rows * x->cols) * sizeof *j.dx);
+        j.fresh_x = false;
+    }
     if ((j.dres && !j.fresh_res) || (!j.dres && v->key.keep < 65536)) {
         j.dsum = as_ctx_push(c, (size_t)(x->rows * x->cols), sizeof *j.dsum);
         if (!j.dsum) return false;
