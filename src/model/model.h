@@ -15,6 +15,7 @@ typedef struct as_model_opts {
     int num_labels;
     as_problem problem;        /* of a new head; UNSET = what the config says, else single (regression for one label) */
     bool fresh;                /* ignore the weights of the file: everything random ("from scratch") */
+    bool new_head;             /* ignore the classifier of the file: it is for other labels */
     uint64_t seed;             /* of random weights */
     const as_log *log;         /* missing and unused weights are told once */
 } as_model_opts;

@@ -18,6 +18,7 @@ const as_weight_view *as_model_find(const as_model *m, const char *name) {
     return v;
 }
 static const as_weight_view *find_slot(const as_model *m, const as_slot *s) {
+    if (m->opts.new_head && s->row->piece == PIECE_CLASSIFIER) return NULL;
     const as_weight_view *v = as_model_find(m, s->name);
     return v ? v : as_model_find(m, s->alias);
 }

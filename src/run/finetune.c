@@ -61,6 +61,16 @@ static as_status make_class_weights(as_tuning *t, const char *how, const int64_t
     return AS_USAGE;
 }
 
+/* Does the checkpoint's trained head fit these labels? Names must agree, but for those that transformers made up. */
+static bool same_head(const as_config *c, as_label_kind trained, const as_records *r) {
+    if (r->kind != trained) return false;
+    if (trained == AS_LABEL_VALUE) return true;
+    if (r->labels.count != c->num_labels) return false;
+    for (int i = 0; i < c->num_labels; i++)
+        if (strncmp(c->labels[i], "LABEL_", 6) != 0 && strcmp(c->labels[i], r->labels.names[i]) != 0) return false;
+    return true;
+}
+
 /* Labels: the option's, else those of a checkpoint that has a trained head of this kind, else the data's own. */
 static as_status open_records(as_tuning *t, const as_finetune_job *f, as_err *err) {
     as_data_cols cols = *f->cols;
@@ -69,12 +79,20 @@ static as_status open_records(as_tuning *t, const as_finetune_job *f, as_err *er
     as_config config;
     AS_TRY(as_config_read(&config, f->job.model, err));
     as_status s = f->scratch ? AS_OK : as_model_has_classifier(&has_head, f->job.model, err);
-    if (s == AS_OK && cols.kind == AS_LABEL_NONE && has_head)
-        cols.kind = config.problem == AS_PROBLEM_MULTI ? AS_LABEL_MULTI
-                    : config.problem == AS_PROBLEM_REGRESSION || config.num_labels == 1 ? AS_LABEL_VALUE : AS_LABEL_CLASS;
+    const as_label_kind trained = config.problem == AS_PROBLEM_MULTI ? AS_LABEL_MULTI
+                                  : config.problem == AS_PROBLEM_REGRESSION || config.num_labels == 1 ? AS_LABEL_VALUE : AS_LABEL_CLASS;
+    if (s == AS_OK && cols.kind == AS_LABEL_NONE && has_head) cols.kind = trained;
     const as_labels known = {.names = config.labels, .count = config.num_labels};
-    const bool use = has_head && config.labels_given && cols.kind != AS_LABEL_VALUE;
-    if (s == AS_OK) s = as_records_open(&t->records, f->train, &cols, use ? &known : NULL, err);
+    const bool use = has_head && config.labels_given && cols.kind == trained && cols.kind != AS_LABEL_VALUE && !cols.labels;
+    as_err differs = {0};
+    if (s == AS_OK) s = as_records_open(&t->records, f->train, &cols, use ? &known : NULL, use ? &differs : err);
+    if (use && s == AS_FORMAT) { /* a task of its own: with its labels, the checkpoint's head does not serve */
+        s = as_records_open(&t->records, f->train, &cols, NULL, err);
+    } else if (use && s != AS_OK && err) {
+        *err = differs;
+    }
+    t->new_head = s == AS_OK && has_head && !same_head(&config, trained, &t->records);
+    if (t->new_head) as_log_line(f->job.log, AS_WARN, "%s: its head is for other labels: a new one is trained", f->job.model);
     as_config_free(&config);
     if (s == AS_OK && t->records.kind == AS_LABEL_CLASS && t->records.labels.count < 2) {
         s = as_fail(err, AS_FORMAT, "%s: all records have the same label", f->train);
@@ -88,7 +106,7 @@ as_status as_tuning_open_model(as_tuning *t, const as_finetune_job *f, as_err *e
     char *value_label[] = {value_name};
     const bool value = t->records.kind == AS_LABEL_VALUE;
     const as_model_opts o = {.head = AS_HEAD_CLASSIFY, .train = true, .labels = value ? value_label : t->records.labels.names,
-                             .num_labels = value ? 1 : t->records.labels.count, .fresh = f->scratch, .seed = f->recipe.seed,
+                             .num_labels = value ? 1 : t->records.labels.count, .fresh = f->scratch, .new_head = t->new_head, .seed = f->recipe.seed,
                              .problem = value ? AS_PROBLEM_REGRESSION : t->records.kind == AS_LABEL_MULTI ? AS_PROBLEM_MULTI : AS_PROBLEM_SINGLE};
     return as_session_open(&t->ses, &f->job, o, err);
 }

@@ -13,6 +13,7 @@ typedef struct as_tuning {
     int32_t *label;
     uint8_t *sets;
     float *value, *class_weight;
+    bool new_head;            /* the checkpoint's head is for other labels */
 } as_tuning;
 
 as_status as_tuning_open(as_tuning *t, const as_finetune_job *f, as_err *err) AS_CHECKED;
