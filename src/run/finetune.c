@@ -274,15 +274,40 @@ static as_status score_dev(finetuning *w, as_eval_result *r, as_err *err) {
     return s;
 }
 
+/* Mean loss on the dev items, as in training: cross-entropy, sigmoid cross-entropy, or squared error. */
+static double dev_loss(const finetuning *w) {
+    const as_scored *d = &w->dev;
+    const int64_t n = w->f->dev ? w->dev_records.n : w->dev_index.n, k = d->num_labels;
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = w->f->dev ? i : w->dev_index.v[i];
+        const as_record *r = &d->records->v[at];
+        const float *x = d->logits + at * k;
+        if (d->kind == AS_LABEL_CLASS) sum -= log(d->probs[at * k + r->label]);
+        if (d->kind == AS_LABEL_VALUE) sum += ((double)x[0] - r->value) * ((double)x[0] - r->value);
+        for (int64_t j = 0; d->kind == AS_LABEL_MULTI && j < k; j++)
+            sum += fmax((double)x[j], 0.0) - (r->set && r->set[j] ? (double)x[j] : 0.0) + log1p(exp(-fabs((double)x[j])));
+    }
+    return sum / (double)n;
+}
+
+static const as_result_metric *find_metric(const as_eval_result *r, const char *name) {
+    for (size_t i = 0; i < r->metric_count; i++) {
+        const size_t n = strlen(name);
+        const char *have = r->metrics[i].name;
+        /* "f1" stands for "f1(binary)" when that is what is computed */
+        if (strncmp(have, name, n) == 0 && (have[n] == '\0' || have[n] == '(')) return &r->metrics[i];
+    }
+    return NULL;
+}
+
 /* The number that selects: the metric named, else the first; turned so that more is better. */
-static double selection(const finetuning *w, const as_eval_result *r, double train_loss) {
+static double selection(const finetuning *w, const as_eval_result *r) {
     const char *name = w->f->recipe.select;
     if (name && strcmp(name, "last") == 0) return 0.0;
-    const as_result_metric *m = &r->metrics[0];
-    for (size_t i = 0; name && i < r->metric_count; i++)
-        if (strcmp(r->metrics[i].name, name) == 0) m = &r->metrics[i];
-    (void)train_loss;
-    if (isnan(m->value)) return -INFINITY;
+    if (name && strcmp(name, "loss") == 0) return -dev_loss(w);
+    const as_result_metric *m = name ? find_metric(r, name) : &r->metrics[0];
+    if (!m || isnan(m->value)) return -INFINITY;
     static const char *const lower[] = {"mse", "rmse", "mae", "log_loss", "brier", "ece", "hamming_loss"};
     for (size_t i = 0; i < AS_COUNT(lower); i++)
         if (strncmp(m->name, lower[i], strlen(lower[i])) == 0) return -m->value;
@@ -294,7 +319,7 @@ static as_status validate(void *ctx, int64_t step, double epoch, double train_lo
     as_progress_end(&w->progress);
     as_eval_result_free(&w->last);
     AS_TRY(score_dev(w, &w->last, err));
-    *score = selection(w, &w->last, train_loss);
+    *score = selection(w, &w->last);
     as_buf line = {0};
     as_buf_fmt(&line, "{\"kind\":\"evaluation\",\"step\":%" PRId64 ",\"epoch\":%.6g,\"train_loss\":", step, epoch);
     as_buf_real(&line, train_loss);
@@ -331,39 +356,44 @@ static as_status at_checkpoint(void *ctx, int64_t step, bool resumed, as_err *er
 }
 
 /* --- the output folder --- */
-/* "assay.json" in a finished folder holds the identity of its run. */
+/* "assay.json" says whose the folder is, from the first step on, and whether the result in it is whole. */
+static as_status mark(const finetuning *w, const as_trained *done, as_err *err) {
+    char *path = as_path_join(w->f->out, "assay.json");
+    as_buf b = {0};
+    as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"finished\": %s", w->identity, done ? "true" : "false");
+    if (done) as_buf_fmt(&b, ",\n  \"steps\": %" PRId64 ",\n  \"best_step\": %" PRId64, done->steps, done->best_step);
+    as_buf_fmt(&b, ",\n  \"version\": \"%s\"\n}\n", w->f->job.version);
+    as_status s = path && !b.failed ? as_dir_make(w->f->out, err) : as_fail_nomem(err, "a path", 0);
+    if (s == AS_OK) s = as_file_write(path, b.p, b.n, err);
+    as_free(path);
+    as_buf_free(&b);
+    return s;
+}
+
+static as_status read_mark(const finetuning *w, const char *path, bool *finished, as_err *err) {
+    as_json *doc;
+    AS_TRY(as_json_read(&doc, path, err));
+    const bool ours = as_str_is(as_json_str(as_json_get(doc, "identity"), AS_LIT("")), w->identity);
+    *finished = ours && as_json_bool(as_json_get(doc, "finished"), false);
+    as_json_free(doc);
+    if (ours || w->f->job.again) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "%s: holds the result of another run", w->f->out);
+    as_hint(err, "Choose another --out, or give --again to replace it.");
+    return AS_USAGE;
+}
+
 static as_status check_out(const finetuning *w, bool *finished, as_err *err) {
     *finished = false;
-    char *mark = as_path_join(w->f->out, "assay.json"), *config = as_path_join(w->f->out, "config.json");
-    as_status s = mark && config ? AS_OK : as_fail_nomem(err, "a path", 0);
-    if (s == AS_OK && as_file_exists(mark)) {
-        as_json *doc;
-        s = as_json_read(&doc, mark, err);
-        if (s == AS_OK) {
-            *finished = as_str_is(as_json_str(as_json_get(doc, "identity"), AS_LIT("")), w->identity);
-            as_json_free(doc);
-        }
-        if (s == AS_OK && !*finished && !w->f->job.again) {
-            s = as_fail(err, AS_USAGE, "%s: holds the result of another run", w->f->out);
-            as_hint(err, "Choose another --out, or give --again to replace it.");
-        }
+    char *path = as_path_join(w->f->out, "assay.json"), *config = as_path_join(w->f->out, "config.json");
+    as_status s = path && config ? AS_OK : as_fail_nomem(err, "a path", 0);
+    if (s == AS_OK && as_file_exists(path)) {
+        s = read_mark(w, path, finished, err);
     } else if (s == AS_OK && as_file_exists(config) && !w->f->job.again) {
         s = as_fail(err, AS_USAGE, "%s: already holds a checkpoint", w->f->out);
         as_hint(err, "Choose another --out, or give --again to replace it.");
     }
     if (w->f->job.again) *finished = false;
-    as_free(mark), as_free(config);
-    return s;
-}
-
-static as_status mark_done(const finetuning *w, const as_trained *t, as_err *err) {
-    char *path = as_path_join(w->f->out, "assay.json");
-    as_buf b = {0};
-    as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"steps\": %" PRId64 ",\n  \"best_step\": %" PRId64 ",\n  \"version\": \"%s\"\n}\n", w->identity, t->steps,
-               t->best_step, w->f->job.version);
-    as_status s = path && !b.failed ? as_file_write(path, b.p, b.n, err) : as_fail_nomem(err, "a path", 0);
-    as_free(path);
-    as_buf_free(&b);
+    as_free(path), as_free(config);
     return s;
 }
 
@@ -383,6 +413,7 @@ static as_status train(finetuning *w, as_err *err) {
     as_trainer tr = {.index = w->train.v, .n = w->train.n, .state_dir = w->state_dir, .identity = w->identity, .validate = has_dev(w) ? validate : NULL,
                      .log = log_step, .checkpoint = at_checkpoint, .ctx = w, .progress = &w->progress};
     as_trained done;
+    AS_TRY(mark(w, NULL, err));
     as_progress_begin(&w->progress, w->f->job.progress_fd, w->f->job.progress_fd < 0, "fine-tune", w->out->plan.steps);
     const as_status s = as_tuning_train(&w->t, w->f, &tr, &done, err);
     as_progress_end(&w->progress);
@@ -397,7 +428,7 @@ static as_status train(finetuning *w, as_err *err) {
     if (has_dev(w)) AS_TRY(score_dev(w, &o->dev, err));
     AS_TRY(as_model_save(w->t.ses.model, w->f->out, err));
     AS_TRY(as_tokenizer_copy(w->t.ses.tok, w->f->out, err));
-    AS_TRY(mark_done(w, &done, err));
+    AS_TRY(mark(w, &done, err));
     as_dir_remove(w->state_dir); /* of no use once the result is there */
     o->peak_bytes = as_peak_memory();
     if (!w->store) return AS_OK;
@@ -417,10 +448,33 @@ static as_status repeat(finetuning *w, as_err *err) {
     return score_dev(w, &w->out->dev, err);
 }
 
+/* --select must name something that will be computed: asked before the work, on predictions of zero. */
+static as_status check_select(finetuning *w, as_err *err) {
+    const char *name = w->f->recipe.select;
+    if (!name || strcmp(name, "last") == 0 || (strcmp(name, "loss") == 0 && has_dev(w))) return AS_OK;
+    if (!has_dev(w)) return as_fail(err, AS_USAGE, "--select %s needs a dev set", name);
+    as_eval_result r = {0};
+    as_scored zero;
+    AS_TRY(as_scored_init(&zero, w->dev.records, w->dev.encoded, w->dev.kind, w->dev.labels, w->dev.num_labels, err));
+    for (int64_t i = 0; i < zero.records->n; i++) as_scored_predict(&zero, i);
+    as_status s = as_scored_metrics(&zero, &w->f->job, as_engine_threads(w->t.ses.engine), &r, err);
+    if (s == AS_OK && !find_metric(&r, name)) {
+        as_buf names = {0};
+        for (size_t i = 0; i < r.metric_count; i++) as_buf_fmt(&names, "%s, ", r.metrics[i].name);
+        s = as_fail(err, AS_USAGE, "--select %s: no such metric is computed", name);
+        as_hint(err, "Choose from %sloss, last; or add the metric with --metric.", names.p ? names.p : "");
+        as_buf_free(&names);
+    }
+    as_scored_free(&zero);
+    as_eval_result_free(&r);
+    return s;
+}
+
 static as_status finetune(finetuning *w, as_err *err) {
     as_buf config = {0};
     AS_TRY(as_tuning_open(&w->t, w->f, err));
     AS_TRY(open_dev(w, err));
+    AS_TRY(check_select(w, err));
     plan(w);
     if (w->f->job.dry_run) return AS_OK;
     AS_TRY(check_memory(w, err));

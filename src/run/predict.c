@@ -1,15 +1,22 @@
 /* predict.c: `assay predict`: what the head says about texts without gold. */
 #include "base/mem.h"
 #include "run/evaluate.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Texts as records, borrowed. */
-static as_status records_of_texts(as_records *r, const as_predict_input *in, as_err *err) {
+enum { ID_BYTES = 20 };
+/* Texts as records, borrowed; their ids are their numbers from 0, as those of a table. */
+static as_status records_of_texts(as_records *r, const as_predict_input *in, char **ids, as_err *err) {
     *r = (as_records){.n = in->count, .has_pair = in->pairs != NULL, .kind = AS_LABEL_NONE};
     r->v = as_calloc((size_t)in->count, sizeof *r->v);
-    if (!r->v || !(r->path = as_strdup("the command line"))) return as_fail_nomem(err, "texts", 0);
-    for (int64_t i = 0; i < in->count; i++)
-        r->v[i] = (as_record){.text = in->texts[i], .pair = in->pairs ? in->pairs[i] : (as_str){NULL, 0}, .line = i + 1, .label = -1};
+    *ids = as_calloc((size_t)in->count, ID_BYTES);
+    if (!r->v || !*ids || !(r->path = as_strdup("the command line"))) return as_fail_nomem(err, "texts", 0);
+    for (int64_t i = 0; i < in->count; i++) {
+        char *id = *ids + i * ID_BYTES;
+        const int n = snprintf(id, ID_BYTES, "%" PRId64, i);
+        r->v[i] = (as_record){.id = {id, (size_t)n}, .text = in->texts[i], .pair = in->pairs ? in->pairs[i] : (as_str){NULL, 0}, .line = i + 1, .label = -1};
+    }
     return AS_OK;
 }
 
@@ -25,6 +32,7 @@ as_status as_run_predict(const as_job *j, const as_predict_input *in, as_item_si
     as_records r = {0};
     as_encoded e = {0};
     as_scored s = {0};
+    char *ids = NULL;
     AS_TRY(as_session_open(&ses, j, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = j->seed}, err));
     if (as_model_head_is_fresh(ses.model))
         as_log_line(j->log, AS_WARN, "%s: its classification head is not trained: these predictions mean nothing", j->model);
@@ -34,12 +42,13 @@ as_status as_run_predict(const as_job *j, const as_predict_input *in, as_item_si
         cols.label_ignored = true, cols.label_required = false;
         st = as_records_open(&r, in->data, &cols, NULL, err);
     } else {
-        st = records_of_texts(&r, in, err);
+        st = records_of_texts(&r, in, &ids, err);
     }
     if (st == AS_OK && r.n > 0) st = predict(j, &ses, &r, &e, &s, sink, ctx, err);
     as_scored_free(&s);
     as_encoded_free(&e);
     as_records_free(&r);
+    as_free(ids);
     as_session_close(&ses);
     return st;
 }
