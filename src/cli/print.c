@@ -17,14 +17,29 @@ static void put_probs(as_buf *b, const as_result_item *item) {
     as_buf_str(b, "}");
 }
 
-/* Several labels come as a JSON list already. */
-static void put_label(as_buf *b, const char *one, const char *many, as_str text) {
-    const bool list = text.n > 0 && text.p[0] == '[' && text.p[text.n - 1] == ']';
-    as_buf_fmt(b, ",\"%s\":", list ? many : one);
-    if (list)
-        as_buf_add(b, text.p, text.n);
+/* A label as a string. Several: those of the gold come as a JSON list, those predicted reach a probability of one half. */
+static void put_gold(as_buf *b, const as_result_item *item) {
+    as_buf_str(b, ",\"gold\":");
+    if (item->kind == AS_LABEL_CLASS)
+        as_buf_json_str(b, item->gold);
     else
-        as_buf_json_str(b, text);
+        as_buf_add(b, item->gold.p, item->gold.n);
+}
+static bool predicted(const as_result_item *item, int k) { return item->logits[k] >= 0.0f; }
+static void put_prediction(as_buf *b, const as_result_item *item) {
+    if (item->kind == AS_LABEL_CLASS) {
+        as_buf_str(b, ",\"label\":"), as_buf_json_str(b, item->pred);
+        return;
+    }
+    bool any = false;
+    as_buf_str(b, ",\"labels\":[");
+    for (int k = 0; k < item->num_labels; k++) {
+        if (!predicted(item, k)) continue;
+        if (any) as_buf_char(b, ',');
+        as_buf_json_str(b, as_str_of(item->labels[k]));
+        any = true;
+    }
+    as_buf_char(b, ']');
 }
 
 void as_print_item_json(as_buf *b, const char *kind, const as_result_item *item, const char *model) {
@@ -33,12 +48,11 @@ void as_print_item_json(as_buf *b, const char *kind, const as_result_item *item,
     if (model) as_buf_str(b, ",\"model\":"), as_buf_json_str(b, as_str_of(model));
     as_buf_str(b, ",\"text\":"), as_buf_json_str(b, item->text);
     if (item->pair.p) as_buf_str(b, ",\"pair\":"), as_buf_json_str(b, item->pair);
+    if (item->gold.p) put_gold(b, item);
     if (item->probs) {
-        if (item->gold.p) put_label(b, "gold", "golds", item->gold);
-        put_label(b, "label", "labels", item->pred);
+        put_prediction(b, item);
         put_probs(b, item);
     } else {
-        if (item->gold.p) as_buf_str(b, ",\"gold\":"), as_buf_add(b, item->gold.p, item->gold.n);
         as_buf_str(b, ",\"value\":"), as_buf_real(b, item->value);
     }
     as_buf_str(b, ",\"logits\":[");
@@ -60,16 +74,36 @@ static void pad_to(as_buf *b, as_str s, int width) {
     for (int w = as_utf8_width(s); w < width; w++) as_buf_char(b, ' ');
 }
 
-void as_print_item_text(as_buf *b, const as_result_item *item, bool with_gold) {
+/* Columns that the widest label takes, or a number. */
+static int label_width(const as_result_item *item) {
     int width = item->probs ? 1 : 10;
     for (int k = 0; k < item->num_labels && item->probs; k++) {
         const int w = as_utf8_width(as_str_of(item->labels[k]));
         if (w > width) width = w;
     }
-    if (width > 30) width = 30;
+    return width > 30 ? 30 : width;
+}
+/* "positive 0.9731, service 0.6102" */
+static void put_set(as_buf *b, const as_result_item *item, int width) {
+    as_buf set = {0};
+    for (int k = 0; k < item->num_labels; k++)
+        if (predicted(item, k)) as_buf_fmt(&set, "%s%s %.4f", set.n ? ", " : "", item->labels[k], item->probs[k]);
+    if (set.n == 0) as_buf_str(&set, "-");
+    if (set.failed) b->failed = true;
+    pad_to(b, as_buf_view(&set), width);
+    as_buf_free(&set);
+}
+
+void as_print_item_text(as_buf *b, const as_result_item *item, bool with_gold) {
+    enum { SET_WIDTH = 40 };
+    const int width = label_width(item);
     int used = 0;
     if (with_gold && item->gold.p) pad_to(b, item->gold, width), as_buf_str(b, "  "), used += width + 2;
-    if (item->probs) {
+    if (item->kind == AS_LABEL_MULTI) {
+        put_set(b, item, SET_WIDTH);
+        as_buf_str(b, "  ");
+        used += SET_WIDTH + 2;
+    } else if (item->probs) {
         pad_to(b, item->pred, width);
         as_buf_fmt(b, "  %.4f  ", best_prob(item));
         used += width + 10;

@@ -48,6 +48,7 @@ typedef struct as_result_item {
     char *const *labels;
     int num_labels;
     double value;                /* regression */
+    as_label_kind kind;          /* of the head */
     bool truncated;
 } as_result_item;
 typedef as_status (*as_item_sink)(void *ctx, const as_result_item *item, as_err *err); /* in item order */

@@ -82,7 +82,8 @@ as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_er
         const as_result_item item = {
             .index = i, .id = r->id, .text = r->text, .pair = r->pair, .gold = s->records->has_label ? as_buf_view(&gold) : (as_str){NULL, 0},
             .pred = as_buf_view(&pred), .probs = s->probs ? s->probs + i * s->num_labels : NULL, .logits = s->logits + i * s->num_labels,
-            .labels = s->labels, .num_labels = s->num_labels, .value = s->pred_value ? s->pred_value[i] : NAN, .truncated = s->encoded->truncated[i]};
+            .labels = s->labels, .num_labels = s->num_labels, .value = s->pred_value ? s->pred_value[i] : NAN, .kind = s->kind,
+            .truncated = s->encoded->truncated[i]};
         st = sink(ctx, &item, err);
     }
     as_buf_free(&pred), as_buf_free(&gold);
