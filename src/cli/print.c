@@ -95,8 +95,8 @@ static void put_set(as_buf *b, const as_result_item *item, int width) {
 }
 
 void as_print_item_text(as_buf *b, const as_result_item *item, bool with_gold) {
-    enum { SET_WIDTH = 40 };
-    const int width = label_width(item);
+    enum { SET_WIDTH = 36, GOLD_SET_WIDTH = 24 };
+    const int width = item->kind == AS_LABEL_MULTI ? GOLD_SET_WIDTH : label_width(item);
     int used = 0;
     if (with_gold && item->gold.p) pad_to(b, item->gold, width), as_buf_str(b, "  "), used += width + 2;
     if (item->kind == AS_LABEL_MULTI) {

@@ -118,6 +118,26 @@ check embed_as_json both printed_json test "$(grep -c '"dim":128' out)" = 2
 run embed "$model" hello
 check embed_prints_numbers test "$(wc -w <out)" = 128
 
+# --- other kinds of labels, pairs ---
+awk -F, 'NR == 1 { print "text,label" } NR > 1 && NR <= 41 { print $1 "," $NF ";" (NR % 2 ? "odd" : "even") }' "$data" >sets.csv
+run finetune "$model" --data sets.csv --kind multilabel --steps 2 --out multi --quiet
+check multilabel_is_trained both works says '^  f1\(micro\)'
+run eval multi --data sets.csv --limit 3 --items --json
+check multilabel_items_have_lists both printed_json says '"gold":\["[a-z]+","(odd|even)"\],"labels":\['
+awk -F, 'NR == 1 { print "text,label" } NR > 1 && NR <= 41 { print $1 "," NR / 10 }' "$data" >numbers.csv
+run finetune "$model" --data numbers.csv --kind regress --steps 2 --out number --quiet
+check regression_is_trained both works says '^  pearson'
+run predict number hi --json
+check regression_predicts_a_number both printed_json says '"value":-?[0-9.e-]+,'
+awk -F, 'NR == 1 { print "first,second,label" } NR > 1 && NR <= 41 { print $1 ",again," (NR % 2 ? "odd" : "even") }' "$data" >pairs.csv
+run finetune "$model" --data pairs.csv --text first --pair second --steps 2 --out pair --quiet
+check pairs_are_trained works
+run predict pair --data pairs.csv --text 1 --pair 2 --limit 1 --json
+check pairs_are_predicted both printed_json says '"text":"[^"]*","pair":"again"'
+printf 'odd one two\neven three\nodd four\neven five\n' >plain
+run eval pair --data plain --sep ' ' --max-split 1 --columns label,text --metric accuracy
+check other_tables_are_read both works says '^  accuracy .*  4  wilson'
+
 # --- score ---
 printf 'a\nb\na\nb\na\n' >gold
 printf 'a\nb\nb\nb\na\n' >pred
