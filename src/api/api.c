@@ -1,6 +1,7 @@
 /* api.c: include/assay.h over the folders below it. An assay_model is opened for training, so that it can do everything; an
  * assay_data is a table whose labels are read when a model says what they should be. */
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "run/finetune.h"
 #include <math.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ static as_status read_opts(assay_model *m, const char *dir, const assay_model_op
     if (o->isa && !as_isa_parse(o->isa, &m->job.isa)) return as_fail(err, AS_USAGE, "unknown ISA level \"%s\"", o->isa);
     if (o->dtype && strcmp(o->dtype, "bf16") == 0) m->job.dtype = AS_COMPUTE_BF16;
     else if (o->dtype && strcmp(o->dtype, "f32") != 0) return as_fail(err, AS_USAGE, "unknown dtype \"%s\"", o->dtype);
+    if ((int)o->head < ASSAY_AS_STORED || o->head > ASSAY_REGRESS) return as_fail(err, AS_USAGE, "unknown head %d", (int)o->head);
     if (o->head != ASSAY_AS_STORED && o->head != ASSAY_REGRESS && (o->num_labels < 1 || o->num_labels > 1 << 20))
         return as_fail(err, AS_USAGE, "num_labels is not between 1 and 1048576");
     return AS_OK;
@@ -72,11 +74,11 @@ assay_status assay_model_open(assay_model **out, const char *dir, const assay_mo
     if (s == AS_OK) s = as_session_open(&m->ses, &m->job, mo, err);
     for (int i = 0; names && i < mo.num_labels; i++) as_free(names[i]);
     as_free(names);
-    m->job.model = NULL; /* borrowed for the call only */
     if (s != AS_OK) {
         as_free(m);
         return s;
     }
+    m->job.model = as_model_dir(m->ses.model); /* dir is borrowed for this call only */
     m->named = o.head == ASSAY_AS_STORED && as_model_config(m->ses.model)->labels_given;
     *out = m;
     return AS_OK;
@@ -253,9 +255,21 @@ void assay_scores_free(assay_scores *s) {
     *s = (assay_scores){0};
 }
 
+static as_status check_texts(const char *const *texts, size_t count, as_err *err) {
+    for (size_t i = 0; i < count; i++) {
+        const as_str t = as_str_of(texts[i]);
+        const size_t valid = as_utf8_valid_prefix(t.p, t.n);
+        if (valid < t.n) return as_fail(err, AS_FORMAT, "text %zu: invalid UTF-8 at byte %zu", i + 1, valid + 1);
+        if (t.n > UINT32_MAX) return as_fail(err, AS_FORMAT, "text %zu: longer than 4 GiB", i + 1);
+    }
+    return AS_OK;
+}
+
 assay_status assay_predict(assay_model *m, const char *const *texts, size_t count, double *out, assay_err *err) {
     if (count == 0) return AS_OK;
-    as_records r = {.n = (int64_t)count, .v = as_calloc(count, sizeof *r.v)};
+    AS_TRY(check_texts(texts, count, err));
+    char where[] = "the texts";
+    as_records r = {.n = (int64_t)count, .v = as_calloc(count, sizeof *r.v), .path = where};
     as_encoded e = {0};
     as_scored sc = {0};
     as_status s = r.v ? AS_OK : as_fail_nomem(err, "texts", count * sizeof *r.v);
