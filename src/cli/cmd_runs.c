@@ -110,7 +110,7 @@ static as_status show(listing *l, as_err *err) {
 }
 static as_status list(listing *l, as_err *err) {
     static const char *const heads[] = {"run", "command", "model", "task", "items", "state", "started"};
-    as_grid_init(&l->grid, "rllLrll", 0);
+    as_grid_init(&l->grid, "rlLLrll", 0);
     for (size_t i = 0; i < AS_COUNT(heads); i++) as_grid_cell(&l->grid, as_str_of(heads[i]));
     const as_status s = as_store_runs_each(l->store, list_row, l, err);
     if (l->c->p.o.json) {

@@ -103,6 +103,7 @@ static as_str cell_at(const as_grid *g, size_t i) {
 }
 
 static void widths(const as_grid *g, int *width) {
+    enum { LEAST = 8 };
     for (size_t i = 0; i < g->count; i++) {
         const int w = as_utf8_width(cell_at(g, i));
         int *at = &width[i % (size_t)g->cols];
@@ -110,11 +111,14 @@ static void widths(const as_grid *g, int *width) {
     }
     int all = g->indent;
     for (int c = 0; c < g->cols; c++) all += width[c] + (c ? 2 : 0);
-    for (int c = 0; c < g->cols; c++)
-        if (g->align[c] == 'L' && all > AS_OUT_COLUMNS) {
-            const int room = width[c] - (all - AS_OUT_COLUMNS);
-            width[c] = room > 8 ? room : 8;
-        }
+    /* The widest of the columns that may be cut gives way first. */
+    for (; all > AS_OUT_COLUMNS; all--) {
+        int widest = -1;
+        for (int c = 0; c < g->cols; c++)
+            if (g->align[c] == 'L' && width[c] > LEAST && (widest < 0 || width[c] > width[widest])) widest = c;
+        if (widest < 0) return;
+        width[widest]--;
+    }
 }
 
 static void print_cell(as_buf *out, as_str s, char align, int width, bool last) {

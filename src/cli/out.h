@@ -16,7 +16,7 @@ void as_out_init(as_out *o, int fd);
 as_status as_out_flush(as_out *o, bool now, as_err *err) AS_CHECKED;
 void as_out_deinit(as_out *o);
 
-/* Aligned columns, two blanks apart, no line wider than AS_OUT_COLUMNS: the column marked 'L' (at most one) is cut to fit.
+/* Aligned columns, two blanks apart, no line wider than AS_OUT_COLUMNS: columns marked 'L' are cut to fit.
  * align: per column 'l' left, 'r' right, 'L' left and cut. Widths are columns on a terminal (Chinese characters take 2). */
 enum { AS_OUT_COLUMNS = 100 };
 typedef struct as_grid {

@@ -154,7 +154,7 @@ static void metric_row(as_grid *g, const as_result_metric *m) {
 }
 void as_print_metrics(as_buf *b, const as_result_metric *m, size_t count) {
     as_grid g;
-    as_grid_init(&g, "llrL", 2);
+    as_grid_init(&g, "LlrL", 2);
     as_grid_cell(&g, AS_LIT("metric"));
     as_grid_fmt(&g, "value [%g %%]", count ? m[0].level * 100.0 : 95.0);
     as_grid_cell(&g, AS_LIT("n")), as_grid_cell(&g, AS_LIT("interval"));

@@ -88,6 +88,11 @@ run eval ft --data "$data" --limit 60 --max-length 5
 check truncated_items_are_in_the_result says '^warning +[0-9]+ of 60 items were cut'
 run runs
 check runs_are_listed both works says '^ +1  finetune +tiny-bert +sentiment.csv'
+cp -r ft 一个名字很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长很长的模型
+run eval 一个* --data "$data" --limit 10
+check long_names_fit_100_columns columns out
+run runs
+check runs_fit_100_columns both works columns out
 run runs show 1
 check runs_show_one both works says '^run 1  finetune  tiny-bert on sentiment.csv  done$'
 run runs --json
