@@ -100,7 +100,7 @@ static as_status set_journal(as_store *s, as_err *err) {
                                           : "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
     const double until = as_clock() + BUSY_MS / 1000.0;
     int rc;
-    while ((rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL)) == SQLITE_BUSY && as_clock() < until) {
+    while (((rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL)) & 0xFF) == SQLITE_BUSY && as_clock() < until) { /* extended codes, too */
         const struct timespec pause = {0, 2000000};
         nanosleep(&pause, NULL);
     }

@@ -65,11 +65,20 @@ static as_status read_int(sqlite3 *db, const char *path, const char *sql, int64_
     return status;
 }
 
+/* All three from one moment: between single reads, another process may make the file. */
+static as_status read_marks(sqlite3 *db, const char *path, int64_t *user, int64_t *application, int64_t *objects, as_err *err) {
+    const bool own = sqlite3_get_autocommit(db) != 0;
+    if (own && sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) return as_store_fail(db, path, "cannot be read as a store", err);
+    as_status status = read_int(db, path, "SELECT count(*) FROM sqlite_master", objects, err); /* takes the read lock */
+    if (status == AS_OK) status = read_int(db, path, "PRAGMA user_version", user, err);
+    if (status == AS_OK) status = read_int(db, path, "PRAGMA application_id", application, err);
+    if (own) sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    return status;
+}
+
 as_status as_store_version(sqlite3 *db, const char *path, int known, int *version, as_err *err) {
     int64_t user = 0, application = 0, objects = 0;
-    AS_TRY(read_int(db, path, "PRAGMA user_version", &user, err));
-    AS_TRY(read_int(db, path, "PRAGMA application_id", &application, err));
-    AS_TRY(read_int(db, path, "SELECT count(*) FROM sqlite_master", &objects, err));
+    AS_TRY(read_marks(db, path, &user, &application, &objects, err));
     const bool empty = objects == 0 && user == 0 && application == 0;
     if (!empty && (application != APPLICATION_ID || user < 1)) {
         const as_status status = as_fail(err, AS_FORMAT, "%s: is an SQLite file of another program", path);
