@@ -5,12 +5,14 @@ cd "$(dirname "$0")/../.."
 build=$(dirname "$ASSAY") tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 flags=(-std=c11 -Wall -Wextra -Werror -Iinclude -fopenmp)
+compiler=${CC:-cc}
+case $(basename "$build") in clang*) compiler=clang ;; esac # its OpenMP is in the library
 case $build in *address*) flags+=(-fsanitize=address,undefined) ;; esac
 libs=("$build/libassay.a") packages="jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash"
 case $build in *nodnnl*) ;; *) libs+=(-ldnnl) ;; esac
 read -ra more <<<"$(pkg-config --libs $packages)"
 for name in finetune predict; do
-    if "${CC:-cc}" "${flags[@]}" "examples/$name.c" -o "$tmp/$name" "${libs[@]}" "${more[@]}" -lm 2>"$tmp/log"; then
+    if "$compiler" "${flags[@]}" "examples/$name.c" -o "$tmp/$name" "${libs[@]}" "${more[@]}" -lm 2>"$tmp/log"; then
         echo "ok example_${name}_compiles"
     else
         cat "$tmp/log"
