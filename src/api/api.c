@@ -193,8 +193,7 @@ static as_status validate(void *ctx, int64_t step, double epoch, double train_lo
     as_status s = score(t->m, t->dev, NULL, &r, err);
     if (s == AS_OK) {
         const as_result_metric *first = &r.metrics[0];
-        const bool error = strcmp(first->name, "mse") == 0 || strcmp(first->name, "mae") == 0 || strcmp(first->name, "rmse") == 0;
-        *out = isnan(first->value) ? -INFINITY : error ? -first->value : first->value;
+        *out = isnan(first->value) ? -INFINITY : first->higher_is_better ? first->value : -first->value;
         if (t->o->progress) t->stop = t->o->progress(t->o->progress_ctx, step, t->total, train_loss, first->value) != 0;
     }
     as_eval_result_free(&r);

@@ -1,4 +1,5 @@
 #include "cli/score_input.h"
+#include "run/scored.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include <inttypes.h>
@@ -269,17 +270,10 @@ static as_status allocate(as_score_input *s, bool set, as_err *err) {
     s->p.num_labels = s->labels.count, s->p.label_names = (const char *const *)s->labels.names;
     return ok ? AS_OK : as_fail_nomem(err, "predictions", n * k);
 }
-static as_status find_positive(as_score_input *s, const char *name, as_err *err) {
-    if (!name || (s->p.positive = as_labels_find(&s->labels, as_str_of(name))) >= 0) return AS_OK;
-    const int near = as_nearest(name, (const char *const *)s->labels.names, (size_t)s->labels.count);
-    (void)as_fail(err, AS_USAGE, "--positive: no label \"%.64s\"", name);
-    if (near >= 0) as_hint(err, "Did you mean \"%s\"?", s->labels.names[near]);
-    return AS_USAGE;
-}
 static as_status read_classes(as_score_input *s, const as_options *o, bool set, as_err *err) {
     AS_TRY(find_labels(s, o->labels, set, err));
-    AS_TRY(find_positive(s, o->positive, err));
     AS_TRY(allocate(s, set, err));
+    AS_TRY(as_find_positive(&s->p, o->positive, err));
     label_map m = {.labels = &s->labels, .n = (size_t)s->labels.count};
     if (!(m.v = as_calloc(m.n, sizeof *m.v))) return as_fail_nomem(err, "labels", m.n);
     for (size_t i = 0; i < m.n; i++) m.v[i] = (label_key){as_str_of(s->labels.names[i]), (int32_t)i};

@@ -308,10 +308,7 @@ static double selection(const finetuning *w, const as_eval_result *r) {
     if (name && strcmp(name, "loss") == 0) return -dev_loss(w);
     const as_result_metric *m = name ? find_metric(r, name) : &r->metrics[0];
     if (!m || isnan(m->value)) return -INFINITY;
-    static const char *const lower[] = {"mse", "rmse", "mae", "log_loss", "brier", "ece", "hamming_loss"};
-    for (size_t i = 0; i < AS_COUNT(lower); i++)
-        if (strncmp(m->name, lower[i], strlen(lower[i])) == 0) return -m->value;
-    return m->value;
+    return m->higher_is_better ? m->value : -m->value;
 }
 
 static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {

@@ -34,6 +34,7 @@ as_job as_job_defaults(void);
 typedef struct as_result_metric {
     char *name;               /* signature */
     double value, low, high, level;
+    bool higher_is_better;
     char *method, *why;       /* of the interval; why the value is undefined (NULL = defined) */
     int64_t n;
 } as_result_metric;

@@ -155,7 +155,7 @@ static as_status one_metric(const char *name, const as_predictions *p, const int
     if (s == AS_OK) s = as_metric_interval(&iv, m, cluster, &o, err);
     if (s == AS_OK) {
         as_result_metric *r = &out->metrics[out->metric_count];
-        *r = (as_result_metric){.name = as_strdup(as_metric_signature(m)), .value = v.value, .low = iv.low, .high = iv.high, .level = iv.level,
+        *r = (as_result_metric){.name = as_strdup(as_metric_signature(m)), .value = v.value, .low = iv.low, .high = iv.high, .level = iv.level, .higher_is_better = as_metric_higher_is_better(m),
                                 .method = iv.method ? as_strdup(iv.method) : NULL, .why = v.why ? as_strdup(v.why) : NULL, .n = p->n};
         out->metric_count++;
         if (!r->name) s = as_fail_nomem(err, "a metric", 0);

@@ -207,10 +207,9 @@ void as_optimizer_settle(as_optimizer *o) {
     if (o->table.p) as_parallel_dynamic(as_engine_threads(as_model_engine(o->m)), (o->table.p->rows + 255) / 256, settle_rows, o);
 }
 
-typedef struct touched_job { as_optimizer *o; } touched_job;
 static void catch_up_touched(void *ctx, int64_t i, int thread) {
     (void)thread;
-    const as_optimizer *o = ((touched_job *)ctx)->o;
+    const as_optimizer *o = ctx;
     catch_up(o, o->table.touched[i], o->steps);
 }
 
@@ -236,7 +235,7 @@ static as_status begin_table(as_optimizer *o, const int32_t *ids, int64_t n, as_
         memset(t->grad[s], 0, need * sizeof(float));
         o->shard[s].dense[t->p->index] = t->grad[s];
     }
-    as_parallel_for(as_engine_threads(as_model_engine(o->m)), t->touched_n, catch_up_touched, &(touched_job){o});
+    as_parallel_for(as_engine_threads(as_model_engine(o->m)), t->touched_n, catch_up_touched, o);
     return AS_OK;
 }
 
