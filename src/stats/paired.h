@@ -4,6 +4,7 @@
 #define AS_STATS_PAIRED_H
 
 #include "stats/interval.h"
+#include <stdbool.h>
 
 /* The outcome of one comparison. What a method does not give is NaN. */
 typedef struct as_test {
