@@ -1,0 +1,28 @@
+/* stored.h: the items of a finished run, out of the store and in order, as predictions that metrics read. */
+#ifndef AS_RUN_STORED_H
+#define AS_RUN_STORED_H
+
+#include "run/job.h"
+#include "store/store.h"
+
+typedef struct as_stored {
+    int64_t run;
+    char *command, *model, *task, *dtype, *isa, *config_json, *result_json;
+    double started, ended;
+    as_predictions p;              /* arrays owned here; label_names = labels */
+    as_labels labels;
+    char **id, **text, **pair, **gold, **pred; /* [n]; pair[i] NULL where there is none */
+    uint64_t *hash;                /* [n] of the content */
+    int32_t *cluster;              /* [n] dense numbers, or NULL when no item has one */
+    char **cluster_name;           /* [n] "" where there is none; NULL as cluster */
+    int64_t *tokens;
+    int64_t n;
+} as_stored;
+
+/* AS_USAGE: no such run (lists the newest), a run without items, one that is not finished. */
+as_status as_stored_open(as_stored *out, as_store *store, int64_t run, as_err *err) AS_CHECKED;
+void as_stored_free(as_stored *s);
+/* Bring b's items into a's order by id. AS_USAGE: an id that the other lacks, items whose content differs (names the first),
+ * different label sets. */
+as_status as_stored_align(const as_stored *a, as_stored *b, as_err *err) AS_CHECKED;
+#endif
