@@ -84,7 +84,7 @@ static double bound(side *s) {
     j.x = as_alloc_aligned((size_t)(threads * j.m * j.wide), sizeof(float)), j.y = as_alloc_aligned((size_t)(threads * j.m * j.wide), sizeof(float));
     for (int i = 0; i < 4; i++) {
         float *w = as_alloc_aligned((size_t)(shapes[i][0] * shapes[i][1]), sizeof *w);
-        if (as_pack_new(&j.p[i], j.e, shapes[i][0], shapes[i][1], false, &err) != AS_OK || as_pack_fill(j.e, j.p[i], w, 0, &err) != AS_OK) die(&err);
+        if (as_pack_new(&j.p[i], j.e, shapes[i][0], shapes[i][1], 0, &err) != AS_OK || as_pack_fill(j.e, j.p[i], w, 0, &err) != AS_OK) die(&err);
         as_free_aligned(w);
     }
     const double blocks = (double)e.tokens / (double)j.m;

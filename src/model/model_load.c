@@ -169,7 +169,9 @@ static as_status place(as_model *m, as_err *err) {
     for (size_t i = 0; i < m->slot_count; i++) {
         const as_slot *s = &m->slots[i];
         if (s->row->kind != WEIGHT_LINEAR || s->row->part != 0) continue;
-        AS_TRY(as_pack_new(&s->param->pack, m->e, s->param->rows, s->param->cols, m->opts.train, err));
+        const bool head = s->row->piece & (PIECE_POOLER | PIECE_CLASSIFIER | PIECE_NSP);
+        const unsigned use = (m->opts.train ? AS_PACK_BACKWARD : 0u) | (head ? AS_PACK_FEW_ROWS : 0u);
+        AS_TRY(as_pack_new(&s->param->pack, m->e, s->param->rows, s->param->cols, use, err));
         m->pack_bytes += as_pack_bytes(s->param->pack);
     }
     return AS_OK;

@@ -203,7 +203,7 @@ static double measured_rate(as_session *s) {
     as_pack *p = NULL;
     float *x = as_alloc_aligned((size_t)(m * k), sizeof *x), *y = as_alloc_aligned((size_t)(m * n), sizeof *y), *w = as_alloc_aligned((size_t)(n * k), sizeof *w);
     double best = 0.0;
-    if (x && y && w && as_pack_new(&p, s->engine, n, k, false, NULL) == AS_OK && as_pack_fill(s->engine, p, w, 0, NULL) == AS_OK)
+    if (x && y && w && as_pack_new(&p, s->engine, n, k, 0, NULL) == AS_OK && as_pack_fill(s->engine, p, w, 0, NULL) == AS_OK)
         for (int i = 0; i < 4; i++) {
             const double t = as_clock();
             if (!as_linear_forward(s->engine, &(as_linear_args){.y = y, .x = x, .pack = p, .m = m}, 0)) break;

@@ -66,6 +66,8 @@ const char *as_dnnl_version_text(void) {
     return "oneDNN " TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH);
 }
 
+int as_dnnl_isa(void) { return (int)dnnl_get_effective_cpu_isa(); }
+
 as_status as_dnnl_open(as_dnnl **out, int max_isa_avx2, as_err *err) {
     *out = NULL;
     /* May be refused when another engine of the process set it before: then the level stays what it was. */
@@ -146,8 +148,7 @@ static dnnl_primitive_desc_t describe_pack(const as_dnnl *d, int64_t n, int64_t 
     return describe(d, &(as_matmul){.m = ROW_TYPICAL, .n = n, .k = k, .lda = k, .ldc = n, .packed = true, .bias = true, .bf16 = bf16}, NULL);
 }
 
-size_t as_dnnl_pack_bytes(as_dnnl *d, as_dnnl_slot *s, int64_t n, int64_t k, bool bf16) {
-    (void)s;
+size_t as_dnnl_pack_bytes(as_dnnl *d, int64_t n, int64_t k, bool bf16) {
     const int before = threads_one();
     dnnl_primitive_desc_t pd = describe_pack(d, n, k, bf16);
     const size_t bytes = pd ? dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)) : 0;
@@ -273,10 +274,11 @@ as_status as_dnnl_open(as_dnnl **out, int max_isa_avx2, as_err *err) {
 }
 void as_dnnl_free(as_dnnl *d) { (void)d; }
 const char *as_dnnl_version_text(void) { return "none"; }
+int as_dnnl_isa(void) { return 0; }
 as_dnnl_slot *as_dnnl_slot_new(void) { return NULL; }
 void as_dnnl_slot_free(as_dnnl_slot *s) { (void)s; }
-size_t as_dnnl_pack_bytes(as_dnnl *d, as_dnnl_slot *s, int64_t n, int64_t k, bool bf16) {
-    (void)d, (void)s, (void)n, (void)k, (void)bf16;
+size_t as_dnnl_pack_bytes(as_dnnl *d, int64_t n, int64_t k, bool bf16) {
+    (void)d, (void)n, (void)k, (void)bf16;
     return 0;
 }
 bool as_dnnl_pack(as_dnnl *d, as_dnnl_slot *s, void *packed, const void *w, int64_t n, int64_t k, bool bf16) {

@@ -22,10 +22,11 @@ typedef struct as_matmul {
 as_status as_dnnl_open(as_dnnl **out, int max_isa_avx2, as_err *err) AS_CHECKED;
 void as_dnnl_free(as_dnnl *d);
 const char *as_dnnl_version_text(void);
+int as_dnnl_isa(void);        /* what its products really use: a cap of another engine, or of the environment, holds for the whole process */
 as_dnnl_slot *as_dnnl_slot_new(void);
 void as_dnnl_slot_free(as_dnnl_slot *s);
 /* Bytes of packed W for y = x W^T, n outputs and k inputs; 0 when oneDNN has no packed layout. */
-size_t as_dnnl_pack_bytes(as_dnnl *d, as_dnnl_slot *s, int64_t n, int64_t k, bool bf16);
+size_t as_dnnl_pack_bytes(as_dnnl *d, int64_t n, int64_t k, bool bf16);
 bool as_dnnl_pack(as_dnnl *d, as_dnnl_slot *s, void *packed, const void *w, int64_t n, int64_t k, bool bf16);
 /* false when out of memory, or when oneDNN has no such product. */
 bool as_dnnl_matmul(as_dnnl *d, as_dnnl_slot *s, const as_matmul *g, const void *a, const void *b, const float *bias, float *c);

@@ -2,7 +2,9 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "tensor/dnnl_shim.h"
+#include "tensor/probe.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +30,7 @@ struct as_pack {
     void *packed;        /* oneDNN's layout or our panels */
     const float *w;      /* fp32: the master, for dX */
     void *plain;         /* bf16: row-major copy for dX: uint16 with native products, else rounded floats */
-    bool backward;
+    unsigned use;
     size_t bytes;
 };
 
@@ -50,38 +52,15 @@ static float *grow(float **p, size_t *have, size_t n) {
 }
 float *as_engine_scratch(as_engine *e, int s, size_t n) { return grow(&e->slots[s].scratch, &e->slots[s].scratch_n, n); }
 
-/* --- the probe: is a row the same whatever the number of rows beside it? --- */
-enum { PROBE_N = 96, PROBE_K = 160 };
-
-static bool probe_rows(as_engine *e, bool *same) {
-    float *x = as_alloc_aligned(AS_ROW_MAX * PROBE_K, sizeof *x), *w = as_alloc_aligned(PROBE_N * PROBE_K, sizeof *w);
-    float *want = as_alloc_aligned(AS_ROW_MAX * PROBE_N, sizeof *want), *y = as_alloc_aligned(AS_ROW_MAX * PROBE_N, sizeof *y);
-    as_pack *p = NULL;
-    bool ok = x && w && want && y;
-    for (int64_t i = 0; ok && i < PROBE_N * PROBE_K; i++) w[i] = (float)((i * 7919) % 1013) / 1013.0f - 0.5f;
-    for (int64_t i = 0; ok && i < AS_ROW_MAX * PROBE_K; i++) x[i] = (float)((i * 104729) % 997) / 997.0f - 0.5f;
-    ok = ok && as_pack_new(&p, e, PROBE_N, PROBE_K, false, NULL) == AS_OK && as_pack_fill(e, p, w, 0, NULL) == AS_OK;
-    as_linear_args g = {.y = want, .x = x, .pack = p, .m = AS_ROW_MAX};
-    ok = ok && as_linear_forward(e, &g, 0);
-    *same = true;
-    for (int64_t m = AS_ROW_STEP; ok && *same && m < AS_ROW_MAX; m += AS_ROW_STEP) {
-        /* the last m rows: each also at another position than in the full product */
-        g = (as_linear_args){.y = y, .x = x + (AS_ROW_MAX - m) * PROBE_K, .pack = p, .m = m};
-        ok = as_linear_forward(e, &g, 0);
-        *same = ok && memcmp(y, want + (AS_ROW_MAX - m) * PROBE_N, (size_t)(m * PROBE_N) * sizeof *y) == 0;
-    }
-    as_pack_free(p);
-    as_free_aligned(x), as_free_aligned(w), as_free_aligned(want), as_free_aligned(y);
-    return ok;
-}
-
 static as_status open_dnnl(as_engine *e, const as_engine_opts *o, as_err *err) {
     AS_TRY(as_dnnl_open(&e->dnnl, e->isa < AS_ISA_AVX512, err));
     for (int i = 0; i < e->threads; i++)
         if (!(e->slots[i].dnnl = as_dnnl_slot_new())) return as_fail_nomem(err, "oneDNN's work space", 0);
     e->bf16_native = e->compute == AS_COMPUTE_BF16 && (e->isa >= AS_ISA_AVX512_BF16 || o->force_bf16);
+    char key[256];
+    snprintf(key, sizeof key, "1, %s, %s at level 0x%x, %s", as_cpu_name(), as_dnnl_version_text(), (unsigned)as_dnnl_isa(), e->bf16_native ? "bf16" : "f32");
     bool same;
-    if (!probe_rows(e, &same)) return as_fail(err, AS_NOMEM, "the matrix-product probe could not run");
+    AS_TRY(as_probe_rows(e, key, &same, err));
     if (!same || getenv("ASSAY_FIXED_ROWS")) {
         e->rows_fixed = true;
         as_log_line(o->log, AS_WARN, "%s: rows depend on the row count here; products are held to %d rows",
@@ -135,20 +114,24 @@ bool as_engine_rows_fixed(const as_engine *e) { return e->rows_fixed; }
 /* --- packed weights --- */
 static int64_t panels(const as_engine *e, int64_t n) { return (n + e->k->panel - 1) / e->k->panel * e->k->panel; }
 
-as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, bool backward, as_err *err) {
+as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, unsigned use, as_err *err) {
     *out = NULL;
     as_pack *p = as_calloc(1, sizeof *p);
     if (!p) return as_fail_nomem(err, "a packed weight", sizeof *p);
-    p->n = n, p->k = k, p->backward = backward;
-    p->bytes = e->own ? (size_t)(panels(e, n) * k) * sizeof(float)
-                      : as_dnnl_pack_bytes(e->dnnl, e->slots[0].dnnl, n, k, e->bf16_native);
+    p->n = n, p->k = k, p->use = use;
+    const bool copied = (use & AS_PACK_BACKWARD) && e->compute == AS_COMPUTE_BF16;
+    if (use & AS_PACK_FEW_ROWS)
+        p->bytes = (size_t)(n * k) * sizeof(float);
+    else
+        p->bytes = e->own ? (size_t)(panels(e, n) * k) * sizeof(float)
+                          : as_dnnl_pack_bytes(e->dnnl, n, k, e->bf16_native);
     p->packed = p->bytes ? as_alloc_aligned(p->bytes, 1) : NULL;
-    if (p->packed && backward && e->compute == AS_COMPUTE_BF16) {
+    if (p->packed && copied) {
         const size_t plain = (size_t)(n * k) * (e->bf16_native ? sizeof(uint16_t) : sizeof(float));
         p->plain = as_alloc_aligned(plain, 1);
         p->bytes += plain;
     }
-    if (!p->packed || (backward && e->compute == AS_COMPUTE_BF16 && !p->plain)) {
+    if (!p->packed || (copied && !p->plain)) {
         const size_t want = p->bytes;
         as_pack_free(p);
         return as_fail_nomem(err, "a packed weight", want);
@@ -188,7 +171,9 @@ as_status as_pack_fill(as_engine *e, as_pack *p, const float *w, int s, as_err *
         src = operand(e, s, w, p->n * p->k);
     }
     if (!src) return as_fail_nomem(err, "a packed weight", p->bytes);
-    if (e->own)
+    if (p->use & AS_PACK_FEW_ROWS)
+        memcpy(p->packed, w, (size_t)(p->n * p->k) * sizeof *w);
+    else if (e->own)
         e->k->pack_nt(p->packed, src, 0, p->n, p->k, p->k);
     else if (!as_dnnl_pack(e->dnnl, e->slots[s].dnnl, p->packed, src, p->n, p->k, e->bf16_native))
         return as_fail(err, AS_NOMEM, "oneDNN could not pack a weight of %" PRId64 " x %" PRId64, p->n, p->k);
@@ -218,8 +203,22 @@ static bool forward_cut(as_engine *e, const as_linear_args *g, float *y, const f
     return true;
 }
 
+/* Each weight row is read once for all rows of x. */
+static void forward_few(const as_engine *e, const as_linear_args *g) {
+    const int64_t n = g->pack->n, k = g->pack->k;
+    const float *w = g->pack->packed;
+    float *c = g->pre ? g->pre : g->y;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < g->m; i++) c[i * n + j] = e->k->dot(g->x + i * k, w + j * k, k) + (g->bias ? g->bias[j] : 0.0f);
+    if (g->act != AS_ACT_NONE || c != g->y) e->k->act(g->y, c, g->m * n, g->act);
+}
+
 bool as_linear_forward(as_engine *e, const as_linear_args *g, int s) {
     const int64_t n = g->pack->n, k = g->pack->k;
+    if (g->pack->use & AS_PACK_FEW_ROWS) {
+        forward_few(e, g);
+        return true;
+    }
     for (int64_t i = 0, rows; i < g->m; i += rows) {
         rows = e->own ? g->m - i : cut(e, g->m - i);
         if (e->own && rows > AS_ROW_MAX) rows = AS_ROW_MAX;

@@ -43,9 +43,14 @@ static inline int64_t as_rows_padded(int64_t rows) { return (rows + AS_ROW_STEP 
 /* A weight W [n, k] of y = x W^T + b, in the layout that the product asks for. Private copy; refilled after each
  * optimiser step. */
 typedef struct as_pack as_pack;
-as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, bool backward, as_err *err) AS_CHECKED;
+enum {
+    AS_PACK_BACKWARD = 1, /* dX is asked for, too */
+    AS_PACK_FEW_ROWS = 2, /* a head, which sees one row per sequence: each output is one short-chained fp32 dot product, whatever
+                           * the compute type; slower than a matrix product, and several times nearer to the exact sum */
+};
+as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, unsigned use, as_err *err) AS_CHECKED;
 void as_pack_free(as_pack *p);
-/* w [n, k] row-major. With backward, w is kept by reference for dX (fp32) or copied (bf16). One thread (slot). */
+/* w [n, k] row-major. For backward, w is kept by reference for dX (fp32) or copied (bf16). One thread (slot). */
 as_status as_pack_fill(as_engine *e, as_pack *p, const float *w, int slot, as_err *err) AS_CHECKED;
 size_t as_pack_bytes(const as_pack *p);
 

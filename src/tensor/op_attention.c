@@ -32,7 +32,8 @@ static as_attn_args problem(const saved *v, int64_t seq, int64_t head, float *ou
         .causal_offset = a->causal ? s - n : INT64_MAX, .window = a->window > 0 ? a->window : INT64_MAX, .window_offset = s - n,
         .lse = v->lse ? v->lse + head * a->q->rows + q0 : NULL,
         .taps = a->taps ? a->taps + v->tap_at[seq] + head * n * s : NULL,
-        .drop_keep = v->key.keep, .drop_seed = v->key.seed, .drop_site = v->key.site << 8 | (uint32_t)head,
+        /* sites of their own, one per head: the other ops' are below 2^31 */
+        .drop_keep = v->key.keep, .drop_seed = v->key.seed, .drop_site = 1u << 31 | v->key.site << 16 | (uint32_t)head,
         .drop_item = n > 0 ? (uint32_t)a->q_seqs->item[q0] : 0};
 }
 

@@ -176,8 +176,8 @@ size_t as_optimizer_bytes(const as_model *m, int shards) {
 static as_adamw constants(const as_optimizer *o, int64_t step, float rate, bool decay, float scale) {
     const as_recipe *r = &o->recipe;
     const double t = (double)(step + 1);
-    return (as_adamw){.lr = (float)as_recipe_lr(r, step, o->total) * rate, .beta1 = (float)r->beta1, .beta2 = (float)r->beta2, .eps = (float)r->eps,
-                      .decay = decay ? (float)r->weight_decay : 0.0f, .scale = scale, .bias1 = (float)(1.0 - pow(r->beta1, t)),
+    return (as_adamw){.lr = (float)as_recipe_lr(r, step, o->total) * rate, .beta1 = (float)r->beta1, .beta2 = (float)r->beta2,
+                      .fresh1 = (float)(1.0 - r->beta1), .fresh2 = (float)(1.0 - r->beta2), .eps = (float)r->eps, .decay = decay ? (float)r->weight_decay : 0.0f, .scale = scale, .bias1 = (float)(1.0 - pow(r->beta1, t)),
                       .bias2 = (float)(1.0 - pow(r->beta2, t))};
 }
 

@@ -332,7 +332,7 @@ static void test_engine_linear_layers_equal_double(void **state) {
             const float *x = matrix(t.m, t.k, 11, 1.0f), *w = filled(t.n * t.k, 0, 12, 1.0f),
                         *w2 = filled(t.n * t.k, 0, 19, 1.0f);
             as_pack *p = NULL;
-            assert_int_equal(as_pack_new(&p, e, t.n, t.k, true, NULL), AS_OK);
+            assert_int_equal(as_pack_new(&p, e, t.n, t.k, AS_PACK_BACKWARD, NULL), AS_OK);
             assert_true(as_pack_bytes(p) >= (size_t)(t.n * t.k) * (setups[s].force ? 2 : 4));
             assert_int_equal(as_pack_fill(e, p, w2, 0, NULL), AS_OK);
             assert_int_equal(as_pack_fill(e, p, w, 0, NULL),
@@ -402,7 +402,7 @@ static void check_rows(as_engine *e, const char *name, int64_t n, int64_t k, int
     float *want = matrix(M, n, 1, 1.0f), *y = matrix(M, n, 2, 1.0f), *dwant = matrix(M, k, 1, 1.0f),
           *dx = matrix(M, k, 2, 1.0f);
     as_pack *p = NULL;
-    assert_int_equal(as_pack_new(&p, e, n, k, true, NULL), AS_OK);
+    assert_int_equal(as_pack_new(&p, e, n, k, AS_PACK_BACKWARD, NULL), AS_OK);
     assert_int_equal(as_pack_fill(e, p, w, 0, NULL), AS_OK);
     as_linear_args g = {.pack = p, .bias = bias, .act = AS_ACT_GELU};
     for (int64_t i = 0; i < M; i += AS_ROW_STEP) {
@@ -470,7 +470,7 @@ static void test_engine_teams_give_the_same_bits(void **state) {
                         *bias = filled(N, 0, 3, 1.0f);
             float *y[3];
             as_pack *p = NULL;
-            assert_int_equal(as_pack_new(&p, e, N, K, false, NULL), AS_OK);
+            assert_int_equal(as_pack_new(&p, e, N, K, 0, NULL), AS_OK);
             assert_int_equal(as_pack_fill(e, p, w, 3, NULL), AS_OK);
             for (int t = 0; t < 3; t++) {
                 as_ctx c;
@@ -538,7 +538,7 @@ static void test_engine_fails_clean_without_memory(void **state) {
             static const float w[6] = {1, 2, 3, 4, 5, 6};
             as_mem_fail_after(n);
             const bool ok = as_engine_open(&e, &o, &err) == AS_OK &&
-                            as_pack_new(&p, e, 2, 3, true, &err) == AS_OK &&
+                            as_pack_new(&p, e, 2, 3, AS_PACK_BACKWARD, &err) == AS_OK &&
                             as_pack_fill(e, p, w, 1, &err) == AS_OK;
             as_mem_fail_after(0);
             if (!ok) assert_true(err.status == AS_NOMEM && err.msg[0]);

@@ -68,7 +68,7 @@ static var *param(world *w, int64_t rows, int64_t cols, float spread, bool packe
                .dx = room(rows * cols, 0)};
     v->p = (as_param){
         .name = "p", .rows = rows, .cols = cols, .w = v->x, .trainable = true, .index = i};
-    if (packed) assert_int_equal(as_pack_new(&v->p.pack, w->e, rows, cols, true, NULL), AS_OK);
+    if (packed) assert_int_equal(as_pack_new(&v->p.pack, w->e, rows, cols, AS_PACK_BACKWARD, NULL), AS_OK);
     return v;
 }
 static void sequences(batch *b, const int64_t *lens, int64_t count) {

@@ -58,7 +58,7 @@ static void add_param(stack *k, int at, int64_t rows, int64_t cols, float spread
         (as_param){.name = "p", .rows = rows, .cols = cols, .w = w, .trainable = true, .index = at};
     k->grad[at] = room(rows * cols, 0);
     if (!packed) return;
-    assert_int_equal(as_pack_new(&p->pack, k->e, rows, cols, true, NULL), AS_OK);
+    assert_int_equal(as_pack_new(&p->pack, k->e, rows, cols, AS_PACK_BACKWARD, NULL), AS_OK);
     assert_int_equal(as_pack_fill(k->e, p->pack, w, 0, NULL), AS_OK);
 }
 static void open_stack(stack *k, as_isa isa, as_gemm_kind gemm, as_compute compute, bool force) {

@@ -48,7 +48,7 @@ static void test_train_lazy_rows_have_the_bits_of_the_dense_update(void **state)
                 }
         }
         const double t = s + 1;
-        const as_adamw a = {.lr = (float)as_recipe_lr(&r, s, STEPS), .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.01f, .scale = 1.0f,
+        const as_adamw a = {.lr = (float)as_recipe_lr(&r, s, STEPS), .beta1 = 0.9f, .beta2 = 0.999f, .fresh1 = 0.1f, .fresh2 = 0.001f, .eps = 1e-8f, .decay = 0.01f, .scale = 1.0f,
                             .bias1 = (float)(1.0 - pow(0.9, t)), .bias2 = (float)(1.0 - pow(0.999, t))};
         as_engine_kernels(e)->adamw(w, m1, m2, g, all, &a);
         assert_int_equal(as_optimizer_step(o, NULL, NULL), AS_OK);

@@ -196,7 +196,7 @@ static double sum_squares(const float *x, int64_t n) {
 
 /* Loshchilov & Hutter 2019 (arXiv:1711.05101), in the order of torch.optim.AdamW: decay, moments, step. */
 static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const as_adamw *o) {
-    const vf b1 = v_set(o->beta1), b2 = v_set(o->beta2), c1 = v_set(1.0f - o->beta1), c2 = v_set(1.0f - o->beta2);
+    const vf b1 = v_set(o->beta1), b2 = v_set(o->beta2), c1 = v_set(o->fresh1), c2 = v_set(o->fresh2);
     const vf keep = v_set(1.0f - o->lr * o->decay), step = v_set(-o->lr / o->bias1);
     const vf root = v_set(1.0f / sqrtf(o->bias2)), eps = v_set(o->eps), gs = v_set(o->scale);
     EACH(n, i, c) {

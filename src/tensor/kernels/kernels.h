@@ -60,6 +60,7 @@ typedef struct as_dropout_key { uint64_t seed; uint32_t site, keep; } as_dropout
 
 typedef struct as_adamw {
     float lr, beta1, beta2, eps, decay;
+    float fresh1, fresh2; /* 1 - beta1, 1 - beta2, rounded once */
     float scale;        /* gradient multiplier: clip and 1/accumulation */
     float bias1, bias2; /* 1 - beta1^t, 1 - beta2^t */
 } as_adamw;
