@@ -50,7 +50,8 @@ as_test as_mcnemar_chi2(int64_t only_a, int64_t only_b, bool corrected) {
     return t;
 }
 
-/* Newcombe's correlation of the two systems being right; a positive one is shrunk for continuity. */
+/* Newcombe's correlation of the two systems being right; a positive one is shrunk for continuity.
+ */
 static double corrected_phi(double both, double only_a, double only_b, double neither) {
     const double n = both + only_a + only_b + neither;
     const double spread =
