@@ -43,6 +43,7 @@ typedef struct as_item {
     as_str id, cluster;       /* stable id; cluster may be empty */
     as_str text, pair;        /* stored once per content hash */
     as_str gold, pred;        /* labels as strings, or numbers in decimal */
+    as_str slices;            /* a JSON object, column to value; empty = none. Written by as_store_slices_put alone */
     uint64_t hash;            /* content hash: text, pair, gold */
     const double *values;     /* [count] scores of the item: probabilities, logits...; their names belong in the run's
                                * config. NaN and infinities come back as they went in */
@@ -55,6 +56,12 @@ as_status as_store_flush(as_store *s, as_err *err) AS_CHECKED; /* commit now; wi
 /* done[i] = 1 for each stored item index < n. */
 as_status as_store_items_done(as_store *s, int64_t run, uint8_t *done, int64_t n, as_err *err) AS_CHECKED;
 as_status as_store_items_each(as_store *s, int64_t run, as_status (*row)(void *ctx, const as_item *item, as_err *err), void *ctx, as_err *err) AS_CHECKED; /* by index */
+
+/* Note to which groups the items of a run belong: json [n], for the items 0 .. n - 1. One transaction; replaces earlier notes. */
+as_status as_store_slices_put(as_store *s, int64_t run, const as_str *json, int64_t n, as_err *err) AS_CHECKED;
+/* Delete a run with its items, aggregates and logs, and the texts that no other run has. AS_USAGE: no such run; AS_IO: another
+ * process works on it. */
+as_status as_store_run_remove(as_store *s, int64_t run, as_err *err) AS_CHECKED;
 
 /* One per (run, metric, signature): a second put replaces the values and keeps the place in the order. */
 typedef struct as_aggregate { const char *metric, *signature, *method, *why; double value, low, high, level; int64_t n; } as_aggregate; /* NaN = null */

@@ -199,6 +199,23 @@ as_status as_store_flush(as_store *s, as_err *err) {
     return AS_OK;
 }
 
+as_status as_store_slices_put(as_store *s, int64_t run, const as_str *json, int64_t n, as_err *err) {
+    sqlite3_stmt *st = NULL;
+    AS_TRY(as_store_flush(s, err));
+    AS_TRY(as_store_prepare(s, &st, "UPDATE items SET slices = ?3 WHERE run = ?1 AND item = ?2", "cannot write", err));
+    as_status status = as_store_begin(s, err);
+    const bool begun = status == AS_OK;
+    for (int64_t i = 0; status == AS_OK && i < n; i++) {
+        sqlite3_bind_int64(st, 1, run);
+        sqlite3_bind_int64(st, 2, i);
+        as_store_bind_view(st, 3, json[i]);
+        status = as_store_step(s, st, "cannot write", err);
+    }
+    if (begun) status = as_store_finish(s, status, err);
+    sqlite3_finalize(st);
+    return status;
+}
+
 /* ---- reading ---- */
 
 as_status as_store_items_done(as_store *s, int64_t run, uint8_t *done, int64_t n, as_err *err) {
@@ -220,7 +237,7 @@ as_status as_store_items_done(as_store *s, int64_t run, uint8_t *done, int64_t n
 
 static const char items_sql[] =
     "SELECT i.item, i.id, i.cluster, t.content, p.content, i.gold, g.content, i.pred, q.content, i.hash, i.tokens,"
-    " i.truncated, v.numbers FROM items i"
+    " i.truncated, v.numbers, i.slices FROM items i"
     " LEFT JOIN texts t ON t.id = i.text LEFT JOIN texts p ON p.id = i.pair"
     " LEFT JOIN texts g ON typeof(i.gold) = 'integer' AND g.id = i.gold"
     " LEFT JOIN texts q ON typeof(i.pred) = 'integer' AND q.id = i.pred"
@@ -266,6 +283,7 @@ as_status as_store_items_each(as_store *s, int64_t run, as_status (*row)(void *c
         item.hash = (uint64_t)sqlite3_column_int64(st, 9);
         item.tokens = sqlite3_column_int64(st, 10);
         item.truncated = sqlite3_column_int(st, 11) != 0;
+        item.slices = as_store_column_view(st, 13);
         if (!read_values(st, 12, &values, &cap, &item.count)) status = as_fail_nomem(err, "item values", cap);
         item.values = values;
         if (status == AS_OK) status = row(ctx, &item, err);

@@ -214,6 +214,68 @@ void as_store_let_go(as_store *s) {
     s->held_n = 0;
 }
 
+/* ---- removing ---- */
+
+static as_status find_run(as_store *s, int64_t run, found *out, as_err *err) {
+    sqlite3_stmt *st = NULL;
+    AS_TRY(as_store_prepare(s, &st, "SELECT id, state, heartbeat, owner, owner_pid, owner_start FROM runs WHERE id = ?1", "cannot read runs", err));
+    sqlite3_bind_int64(st, 1, run);
+    const int rc = sqlite3_step(st);
+    as_status status = AS_OK;
+    if (rc == SQLITE_ROW) {
+        *out = (found){.id = run, .state = (as_run_state)sqlite3_column_int(st, 1), .heartbeat = sqlite3_column_double(st, 2),
+                       .holder = {sqlite3_column_int64(st, 3), sqlite3_column_int64(st, 4), sqlite3_column_int64(st, 5)}};
+    } else if (rc == SQLITE_DONE) {
+        status = as_fail(err, AS_USAGE, "%s: no run %" PRId64, s->path, run);
+        as_hint(err, "assay runs lists what is stored.");
+    } else {
+        status = as_store_fail(s->db, s->path, "cannot read runs", err);
+    }
+    sqlite3_finalize(st);
+    return status;
+}
+
+static as_status remove_locked(as_store *s, int64_t run, as_err *err) {
+    found f = {0};
+    AS_TRY(find_run(s, run, &f, err));
+    if (f.state == AS_RUN_OPEN && held_elsewhere(f.holder, f.heartbeat, owner_self())) {
+        (void)as_fail(err, AS_IO, "%s: run %" PRId64 " is being worked on by another process (process %" PRId64 ")", s->path, run, f.holder.pid);
+        as_hint(err, "Stop that command first.");
+        return AS_IO;
+    }
+    /* Texts that only this run has: those of its items less those of all others. */
+    static const char *const sql[] = {
+        "CREATE TEMP TABLE gone AS SELECT text AS id FROM items WHERE run = ?1 UNION SELECT pair FROM items WHERE run = ?1 AND pair NOT NULL"
+        " UNION SELECT gold FROM items WHERE run = ?1 AND typeof(gold) = 'integer' UNION SELECT pred FROM items WHERE run = ?1 AND typeof(pred) = 'integer'",
+        "DELETE FROM items WHERE run = ?1",
+        "DELETE FROM gone WHERE id IN (SELECT text FROM items) OR id IN (SELECT pair FROM items)"
+        " OR id IN (SELECT gold FROM items WHERE typeof(gold) = 'integer') OR id IN (SELECT pred FROM items WHERE typeof(pred) = 'integer')",
+        "DELETE FROM texts WHERE id IN (SELECT id FROM gone)",
+        "DROP TABLE gone",
+        "DELETE FROM item_values WHERE run = ?1",
+        "DELETE FROM aggregates WHERE run = ?1",
+        "DELETE FROM logs WHERE run = ?1",
+        "DELETE FROM runs WHERE id = ?1",
+    };
+    for (size_t i = 0; i < AS_COUNT(sql); i++) {
+        sqlite3_stmt *st = NULL;
+        AS_TRY(as_store_prepare(s, &st, sql[i], "cannot write", err));
+        if (sqlite3_bind_parameter_count(st) > 0) sqlite3_bind_int64(st, 1, run);
+        const as_status status = as_store_step(s, st, "cannot write", err);
+        sqlite3_finalize(st);
+        AS_TRY(status);
+    }
+    return AS_OK;
+}
+
+as_status as_store_run_remove(as_store *s, int64_t run, as_err *err) {
+    AS_TRY(as_store_flush(s, err));
+    AS_TRY(as_store_begin(s, err));
+    AS_TRY(as_store_finish(s, remove_locked(s, run, err), err));
+    forget(s, run);
+    return AS_OK;
+}
+
 /* ---- reading runs ---- */
 
 static const char runs_sql[] =

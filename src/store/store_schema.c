@@ -51,7 +51,10 @@ static const char step_1[] =
     " i.tokens, i.truncated"
     " FROM items i JOIN texts t ON t.id = i.text LEFT JOIN texts p ON p.id = i.pair;";
 
-const char *const as_store_steps[] = {step_1};
+/* The groups that an item belongs to: a JSON object, column to value; NULL for runs that were not asked for any. */
+static const char step_2[] = "ALTER TABLE items ADD COLUMN slices TEXT;";
+
+const char *const as_store_steps[] = {step_1, step_2};
 const int as_store_step_count = (int)AS_COUNT(as_store_steps);
 
 static as_status read_int(sqlite3 *db, const char *path, const char *sql, int64_t *out, as_err *err) {

@@ -42,10 +42,10 @@ static void do_sql(const char *sql) {
 
 /* ---- the file ---- */
 
-static void test_store_open_creates_version_1_in_wal_mode(void **state) {
+static void test_store_open_creates_the_newest_version_in_wal_mode(void **state) {
     (void)state;
     as_store_close(open_store());
-    assert_int_equal(ask("PRAGMA user_version"), 1);
+    assert_int_equal(ask("PRAGMA user_version"), as_store_step_count);
     assert_int_equal(ask("SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'"), 1);
     assert_int_equal(ask("SELECT count(*) FROM sqlite_master WHERE name IN ('runs', 'texts', 'items', 'item_values',"
                          " 'aggregates', 'logs')"), 6);
@@ -88,7 +88,7 @@ static void test_store_open_refuses_what_is_not_a_store_and_leaves_it_alone(void
         {"long text", make_long_text, AS_FORMAT, "not an assay store"},
         {"another program's", make_foreign, AS_FORMAT, "another program"},
         {"another program's, same version", make_foreign_version, AS_FORMAT, "another program"},
-        {"newer", make_newer, AS_FORMAT, "has store version 7, this assay knows versions up to 1"},
+        {"newer", make_newer, AS_FORMAT, "has store version 7, this assay knows versions up to 2"},
         {"damaged", make_damaged, AS_FORMAT, "damaged"},
         {"folder", make_folder, AS_IO, "cannot be opened"},
     };
@@ -127,17 +127,17 @@ static void test_store_migration_applies_missing_steps_once_or_not_at_all(void *
     (void)state;
     as_store *s = open_store();
     as_err err = {0};
-    const char *const good[] = {as_store_steps[0], "ALTER TABLE runs ADD COLUMN note TEXT;"};
-    const char *const bad[] = {as_store_steps[0], "ALTER TABLE runs ADD COLUMN note TEXT; ALTER TABLE nothing;"};
-    assert_int_not_equal(as_store_migrate(s->db, db, bad, 2, &err), AS_OK);
-    assert_int_equal(ask("PRAGMA user_version"), 1);
+    const char *const good[] = {as_store_steps[0], as_store_steps[1], "ALTER TABLE runs ADD COLUMN note TEXT;"};
+    const char *const bad[] = {as_store_steps[0], as_store_steps[1], "ALTER TABLE runs ADD COLUMN note TEXT; ALTER TABLE nothing;"};
+    assert_int_not_equal(as_store_migrate(s->db, db, bad, 3, &err), AS_OK);
+    assert_int_equal(ask("PRAGMA user_version"), as_store_step_count);
     assert_int_equal(ask("SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'note'"), 0);
-    must(as_store_migrate(s->db, db, good, 2, &err), err);
-    must(as_store_migrate(s->db, db, good, 2, &err), err);
-    assert_int_equal(ask("PRAGMA user_version"), 2);
+    must(as_store_migrate(s->db, db, good, 3, &err), err);
+    must(as_store_migrate(s->db, db, good, 3, &err), err);
+    assert_int_equal(ask("PRAGMA user_version"), 3);
     assert_int_equal(ask("SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'note'"), 1);
     as_store_close(s);
-    assert_int_equal(as_store_open(&s, db, &err), AS_FORMAT); /* this version knows only step 1 */
+    assert_int_equal(as_store_open(&s, db, &err), AS_FORMAT); /* this version knows fewer steps */
 }
 
 /* ---- runs ---- */
@@ -371,6 +371,66 @@ static void test_store_callback_status_ends_the_loop(void **state) {
     as_store_close(s);
 }
 
+static as_status show_slices(void *ctx, const as_item *item, as_err *err) {
+    (void)err;
+    as_buf_fmt(ctx, "%" PRId64 "%.*s ", item->index, (int)item->slices.n, item->slices.p ? item->slices.p : "");
+    return AS_OK;
+}
+
+static void test_store_of_version_1_is_brought_up_to_date_and_keeps_its_items(void **state) {
+    (void)state;
+    as_store *s = open_store();
+    as_err err = {0};
+    sample_room room;
+    as_run run = begin(s, "k", false);
+    for (int64_t i = 0; i < 2; i++) {
+        const as_item item = sample_item(i, &room);
+        must(as_store_item_add(s, run.id, &item, &err), err);
+    }
+    as_store_close(s);
+    do_sql("ALTER TABLE items DROP COLUMN slices; PRAGMA user_version = 1;"); /* as version 1 wrote it */
+    s = open_store();
+    assert_int_equal(ask("PRAGMA user_version"), as_store_step_count);
+    as_buf got = {0};
+    must(as_store_items_each(s, run.id, show_slices, &got, &err), err);
+    assert_string_equal(got.p, "0 1 ");
+    const as_str json[] = {AS_LIT("{\"lang\":\"en\"}"), AS_LIT("{\"lang\":\"zh\"}")};
+    must(as_store_slices_put(s, run.id, json, 2, &err), err);
+    as_buf_clear(&got);
+    must(as_store_items_each(s, run.id, show_slices, &got, &err), err);
+    assert_string_equal(got.p, "0{\"lang\":\"en\"} 1{\"lang\":\"zh\"} ");
+    as_buf_free(&got);
+    as_store_close(s);
+}
+
+static void test_store_remove_takes_a_run_and_only_its_own_texts(void **state) {
+    (void)state;
+    as_store *s = open_store();
+    as_err err = {0};
+    sample_room room;
+    const as_run a = begin(s, "a", false), b = begin(s, "b", false);
+    for (int64_t i = 0; i < 6; i++) { /* items 0 .. 3 are a's, 2 .. 5 b's */
+        const as_item item = sample_item(i, &room);
+        if (i < 4) must(as_store_item_add(s, a.id, &item, &err), err);
+        if (i >= 2) must(as_store_item_add(s, b.id, &item, &err), err);
+    }
+    must(as_store_log_put(s, a.id, 1, "{}", &err), err);
+    must(as_store_flush(s, &err), err);
+    const int64_t before = ask("SELECT count(*) FROM texts");
+    must(as_store_run_remove(s, a.id, &err), err);
+    assert_int_equal(ask("SELECT count(*) FROM runs"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM items"), 4);
+    assert_int_equal(ask("SELECT count(*) FROM item_values"), 4);
+    assert_int_equal(ask("SELECT count(*) FROM logs"), 0);
+    assert_true(ask("SELECT count(*) FROM texts") < before);
+    assert_int_equal(ask("SELECT count(*) FROM item_rows WHERE text IS NOT NULL"), 4);
+    assert_int_equal(as_store_run_remove(s, a.id, &err), AS_USAGE);
+    assert_non_null(strstr(err.msg, "no run"));
+    must(as_store_run_remove(s, b.id, &err), err);
+    assert_int_equal(ask("SELECT count(*) FROM texts"), 0);
+    as_store_close(s);
+}
+
 /* ---- aggregates and logs ---- */
 
 static as_status show_aggregate(void *ctx, const as_aggregate *a, as_err *err) {
@@ -499,10 +559,12 @@ static void test_store_survives_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_store_open_creates_version_1_in_wal_mode),
+        TEST(test_store_open_creates_the_newest_version_in_wal_mode),
         TEST(test_store_open_refuses_what_is_not_a_store_and_leaves_it_alone),
         TEST(test_store_open_says_when_the_folder_is_missing),
         TEST(test_store_migration_applies_missing_steps_once_or_not_at_all),
+        TEST(test_store_of_version_1_is_brought_up_to_date_and_keeps_its_items),
+        TEST(test_store_remove_takes_a_run_and_only_its_own_texts),
         TEST(test_store_run_begin_finds_the_newest_run_of_its_key),
         TEST(test_store_runs_carry_their_description_and_item_count),
         TEST(test_store_items_come_back_as_they_went_in_by_index),
