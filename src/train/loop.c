@@ -46,56 +46,92 @@ int as_train_shards(const as_recipe *r, const as_model *m) {
     return s;
 }
 
-static void shuffle_epoch(run *r, int64_t epoch) {
-    if (r->order_epoch == epoch) return;
-    memcpy(r->order, r->t->index, (size_t)r->t->n * sizeof *r->order);
-    as_rng g = as_rng_at(r->t->recipe->seed, AS_STREAM_SHUFFLE, (uint32_t)epoch);
-    as_rng_shuffle(&g, r->order, r->t->n);
-    r->order_epoch = epoch;
+/* --- the pieces of a step --- */
+void as_train_order(int64_t *order, const int64_t *index, int64_t n, uint64_t seed, int64_t epoch) {
+    memcpy(order, index, (size_t)n * sizeof *order);
+    as_rng g = as_rng_at(seed, AS_STREAM_SHUFFLE, (uint32_t)epoch);
+    as_rng_shuffle(&g, order, n);
 }
 
-static int64_t length(const run *r, int64_t item) { return r->t->data->offset[item + 1] - r->t->data->offset[item]; }
+uint64_t as_train_drop_seed(uint64_t seed, int64_t step) {
+    const as_philox p = as_philox_at(seed, AS_STREAM_DROPOUT, (uint32_t)step, (uint32_t)(step >> 32), 0);
+    return (uint64_t)p.v[0] << 32 | p.v[1];
+}
 
-/* Items to shards, longest first to the shard with the fewest tokens: balanced, and a function of the batch alone. */
-static void deal(run *r, const int64_t *items, int64_t n) {
-    for (int s = 0; s < r->shards; s++) r->part_n[s] = r->part_tokens[s] = 0;
-    int64_t *sorted = r->part[r->shards - 1] + n; /* behind the last part: room for one batch more */
-    for (int64_t i = 0; i < n; i++) {             /* insertion sort: a batch is small */
+static int64_t length(const as_encoded *e, int64_t item) { return e->offset[item + 1] - e->offset[item]; }
+
+void as_train_longest_first(int64_t *by, const as_encoded *e, const int64_t *items, int64_t n) {
+    for (int64_t i = 0; i < n; i++) { /* insertion sort: a batch is small */
         int64_t at = i;
-        while (at > 0 && length(r, sorted[at - 1]) < length(r, items[i])) sorted[at] = sorted[at - 1], at--;
-        sorted[at] = items[i];
-    }
-    for (int64_t i = 0; i < n; i++) {
-        int least = 0;
-        for (int s = 1; s < r->shards; s++)
-            if (r->part_tokens[s] < r->part_tokens[least]) least = s;
-        r->part[least][r->part_n[least]++] = sorted[i];
-        r->part_tokens[least] += length(r, sorted[i]);
+        while (at > 0 && length(e, items[by[at - 1]]) < length(e, items[i])) by[at] = by[at - 1], at--;
+        by[at] = i;
     }
 }
 
-/* Loss of the shard's items into c->loss; false when memory ran out. */
-static bool item_losses(const run *r, as_ctx *c, as_tensor *logits, const int64_t *items, int64_t n) {
-    const as_targets *t = &r->t->targets;
-    const int64_t labels = as_model_num_labels(r->t->model);
+as_status as_train_ids(int32_t **ids, size_t *cap, int64_t *count, const as_encoded *e, const int64_t *items, int64_t n, as_err *err) {
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t len = length(e, items[i]);
+        if (!as_grow(ids, cap, (size_t)(*count + len), sizeof **ids)) return as_fail_nomem(err, "a step", 0);
+        memcpy(*ids + *count, e->ids + e->offset[items[i]], (size_t)len * sizeof **ids);
+        *count += len;
+    }
+    return AS_OK;
+}
+
+double as_train_denominator(const as_trainer *tr, const int64_t *items, int64_t n) {
+    const as_targets *t = &tr->targets;
+    if (t->sets) return (double)(n * as_model_num_labels(tr->model));
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += t->label && t->class_weight ? (double)t->class_weight[t->label[items[i]]] : 1.0;
+    return sum;
+}
+
+/* Loss of the items into c->loss; false when memory ran out. */
+static bool item_losses(const as_trainer *tr, as_ctx *c, as_tensor *logits, const int64_t *items, int64_t n, float scale) {
+    const as_targets *t = &tr->targets;
+    const int64_t labels = as_model_num_labels(tr->model);
     if (t->label) {
         int32_t *y = as_ctx_push(c, (size_t)n, sizeof *y);
         for (int64_t i = 0; y && i < n; i++) y[i] = t->label[items[i]];
-        return y && as_class_loss(c, logits, y, t->class_weight, (float)r->t->recipe->label_smoothing, r->scale, NULL);
+        return y && as_class_loss(c, logits, y, t->class_weight, (float)tr->recipe->label_smoothing, scale, NULL);
     }
     if (t->sets) {
         uint8_t *y = as_ctx_push(c, (size_t)(n * labels), sizeof *y);
         for (int64_t i = 0; y && i < n; i++) memcpy(y + i * labels, t->sets + items[i] * labels, (size_t)labels);
-        return y && as_binary_loss(c, logits, y, r->scale, NULL);
+        return y && as_binary_loss(c, logits, y, scale, NULL);
     }
     float *y = as_ctx_push(c, (size_t)n, sizeof *y);
     for (int64_t i = 0; y && i < n; i++) y[i] = t->value[items[i]];
-    return y && as_square_loss(c, logits, y, r->scale, NULL);
+    return y && as_square_loss(c, logits, y, scale, NULL);
 }
 
-static uint64_t drop_seed(const run *r) {
-    const as_philox p = as_philox_at(r->t->recipe->seed, AS_STREAM_DROPOUT, (uint32_t)r->state.step, (uint32_t)(r->state.step >> 32), 0);
-    return (uint64_t)p.v[0] << 32 | p.v[1];
+as_tensor *as_train_forward(const as_trainer *t, as_ctx *c, const int64_t *items, int64_t n, float scale) {
+    const as_seqs *s = as_seqs_pack(&c->arena, t->data, items, n);
+    as_tensor *logits = s ? as_model_classify(t->model, c, s) : NULL;
+    return logits && item_losses(t, c, logits, items, n, scale) ? logits : NULL;
+}
+
+/* --- one step --- */
+static void shuffle_epoch(run *r, int64_t epoch) {
+    if (r->order_epoch == epoch) return;
+    as_train_order(r->order, r->t->index, r->t->n, r->t->recipe->seed, epoch);
+    r->order_epoch = epoch;
+}
+
+/* Items to shards, longest first to the shard with the fewest tokens: balanced, and a function of the batch alone. */
+static void deal(run *r, const int64_t *items, int64_t n) {
+    const as_encoded *e = r->t->data;
+    for (int s = 0; s < r->shards; s++) r->part_n[s] = r->part_tokens[s] = 0;
+    int64_t *by = r->part[r->shards - 1] + n; /* behind the last part: room for one batch more */
+    as_train_longest_first(by, e, items, n);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t item = items[by[i]];
+        int least = 0;
+        for (int s = 1; s < r->shards; s++)
+            if (r->part_tokens[s] < r->part_tokens[least]) least = s;
+        r->part[least][r->part_n[least]++] = item;
+        r->part_tokens[least] += length(e, item);
+    }
 }
 
 static void run_shard(void *arg, int64_t shard, int thread) {
@@ -105,32 +141,10 @@ static void run_shard(void *arg, int64_t shard, int thread) {
     as_ctx_reset(c);
     c->training = true;
     c->grads = as_optimizer_shard(r->opt, (int)shard);
-    c->drop_seed = drop_seed(r);
-    const as_seqs *s = as_seqs_pack(&c->arena, r->t->data, r->part[shard], r->part_n[shard]);
-    as_tensor *logits = s ? as_model_classify(r->t->model, c, s) : NULL;
-    const bool ok = logits && item_losses(r, c, logits, r->part[shard], r->part_n[shard]) && as_ctx_backward(c);
+    c->drop_seed = as_train_drop_seed(r->t->recipe->seed, r->state.step);
+    const bool ok = as_train_forward(r->t, c, r->part[shard], r->part_n[shard], r->scale) && as_ctx_backward(c);
     r->shard_loss[shard] += c->loss;
     if (!ok) r->shard_failed[shard] = true;
-}
-
-/* What the loss is divided by: items, their class weights, or items times labels (torch's means). */
-static double denominator(const run *r, const int64_t *items, int64_t n) {
-    const as_targets *t = &r->t->targets;
-    if (t->sets) return (double)(n * as_model_num_labels(r->t->model));
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++) sum += t->label && t->class_weight ? (double)t->class_weight[t->label[items[i]]] : 1.0;
-    return sum;
-}
-
-static as_status collect_ids(run *r, const int64_t *items, int64_t n, int64_t *count, as_err *err) {
-    *count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t len = length(r, items[i]);
-        if (!as_grow(&r->ids, &r->ids_cap, (size_t)(*count + len), sizeof *r->ids)) return as_fail_nomem(err, "a step", 0);
-        memcpy(r->ids + *count, r->t->data->ids + r->t->data->offset[items[i]], (size_t)len * sizeof *r->ids);
-        *count += len;
-    }
-    return AS_OK;
 }
 
 static as_status one_step(run *r, as_train_step *log, as_err *err) {
@@ -138,10 +152,10 @@ static as_status one_step(run *r, as_train_step *log, as_err *err) {
     const int64_t per_epoch = steps_per_epoch(re, r->t->n), epoch = r->state.step / per_epoch, at = r->state.step % per_epoch * items_per_step(re);
     shuffle_epoch(r, epoch);
     const int64_t *items = r->order + at, n = r->t->n - at < items_per_step(re) ? r->t->n - at : items_per_step(re);
-    int64_t tokens;
-    AS_TRY(collect_ids(r, items, n, &tokens, err));
+    int64_t tokens = 0;
+    AS_TRY(as_train_ids(&r->ids, &r->ids_cap, &tokens, r->t->data, items, n, err));
     AS_TRY(as_optimizer_begin(r->opt, r->ids, tokens, err));
-    r->scale = (float)(1.0 / denominator(r, items, n));
+    r->scale = (float)(1.0 / as_train_denominator(r->t, items, n));
     memset(r->shard_loss, 0, sizeof r->shard_loss);
     memset(r->shard_failed, 0, sizeof r->shard_failed);
     for (int64_t i = 0; i < n; i += re->batch_size) {

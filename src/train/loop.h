@@ -46,4 +46,18 @@ int64_t as_train_total_steps(const as_recipe *r, int64_t items);
 int as_train_shards(const as_recipe *r, const as_model *m);
 /* At the end the model holds the best weights (or the last, when nothing selects). */
 as_status as_train(const as_trainer *t, as_trained *out, as_err *err) AS_CHECKED;
+
+/* --- the pieces of a step, also for a loop in a caller's hands --- */
+/* order[0..n) gets the items of index as the epoch has them: a function of seed and epoch. */
+void as_train_order(int64_t *order, const int64_t *index, int64_t n, uint64_t seed, int64_t epoch);
+uint64_t as_train_drop_seed(uint64_t seed, int64_t step);
+/* by[0..n) gets the places 0..n-1 of items, the longest item first, equal ones as they come: the order of a packed batch. */
+void as_train_longest_first(int64_t *by, const as_encoded *e, const int64_t *items, int64_t n);
+/* Append the items' token ids to (*ids)[*count]. */
+as_status as_train_ids(int32_t **ids, size_t *cap, int64_t *count, const as_encoded *e, const int64_t *items, int64_t n, as_err *err) AS_CHECKED;
+/* What the loss is divided by: items, their class weights, or items times labels (torch's means). */
+double as_train_denominator(const as_trainer *t, const int64_t *items, int64_t n);
+/* Pack the items, run the model, add scale * loss to c->loss. Logits [n, labels] in the items' order; NULL = out of memory. Of t:
+ * model, recipe (its label_smoothing), data, targets. */
+as_tensor *as_train_forward(const as_trainer *t, as_ctx *c, const int64_t *items, int64_t n, float scale);
 #endif

@@ -22,6 +22,10 @@ const char *as_schedule_name(as_schedule s) { return names[s]; }
 /* As transformers' get_linear_schedule_with_warmup and get_cosine_schedule_with_warmup: step t (from 0) has factor
  * t / warm-up while warming up; the decay reaches 0 after the last step. */
 double as_recipe_lr(const as_recipe *r, int64_t t, int64_t total) {
+    if (r->rates) {
+        AS_ASSERT((size_t)t < r->rates->n);
+        return r->rates->v[t];
+    }
     const double warm = r->warmup > 1.0 ? floor(r->warmup) : ceil(r->warmup * (double)total), at = (double)t, all = (double)total;
     if (at < warm) return r->lr * at / fmax(1.0, warm);
     const double left = fmax(0.0, all - at), span = fmax(1.0, all - warm);

@@ -4,9 +4,13 @@
 
 #include "base/status.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum as_schedule { AS_SCHEDULE_LINEAR, AS_SCHEDULE_COSINE, AS_SCHEDULE_CONSTANT, AS_SCHEDULE_WSD } as_schedule;
+
+/* The rate of each step so far: of a loop in the caller's hands. */
+typedef struct as_rates { double *v; size_t n, cap; } as_rates;
 
 typedef struct as_recipe {
     double epochs;            /* 3; may be a fraction */
@@ -30,9 +34,10 @@ typedef struct as_recipe {
     int64_t patience;         /* evaluations without improvement before the end; 0 = off */
     double checkpoint_minutes;/* 5 */
     uint64_t seed;            /* 1: head, shuffle, dropout */
+    const as_rates *rates;    /* NULL; else lr, schedule and warmup are not asked. Lent, and grows while the recipe is in use */
 } as_recipe;
 as_recipe as_recipe_defaults(void);
-/* Learning rate of step t (from 0) of `total`, before layer decay. */
+/* Learning rate of step t (from 0) of `total`, before layer decay. With rates, t < rates->n. */
 double as_recipe_lr(const as_recipe *r, int64_t t, int64_t total);
 as_status as_schedule_parse(as_schedule *out, const char *name, as_err *err);
 const char *as_schedule_name(as_schedule s);
