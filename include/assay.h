@@ -92,12 +92,15 @@ typedef struct assay_train_opts {
     double epochs;             /* 3 */
     int64_t steps;             /* > 0 overrides epochs */
     int64_t batch_size;        /* 16 */
-    double lr;                 /* 2e-5, AdamW with linear decay */
+    double lr;                 /* 2e-5, of AdamW, where the schedule begins */
     double warmup;             /* 0.06: share of the steps, or steps when above 1 */
     double weight_decay;       /* 0.01 */
     double clip;               /* 1.0: global norm */
     double dropout;            /* < 0 = what the config says */
     uint64_t seed;             /* 1 */
+    const char *schedule;      /* NULL = "linear"; "cosine", "constant", "wsd" */
+    int64_t accumulate;        /* 1: batches that a step adds up */
+    int64_t grad_shards;       /* parts that a batch's gradient is summed from; 0 = by model and batch size */
     /* After each evaluation on dev (each epoch): return non-zero to stop. NULL = none. */
     int (*progress)(void *ctx, int64_t step, int64_t total, double train_loss, double dev_score);
     void *progress_ctx;
@@ -105,6 +108,63 @@ typedef struct assay_train_opts {
 ASSAY_API assay_train_opts assay_train_defaults(void);
 /* Trains in place; with dev (may be NULL) the model ends with the weights of the best epoch. */
 ASSAY_API assay_status assay_train(assay_model *model, const assay_data *train, const assay_data *dev, const assay_train_opts *opts, assay_err *err) ASSAY_CHECKED;
+
+/* --- training, with the loop in the caller's hands (examples/loop.c) ---
+ * Each batch: assay_forward, assay_backward, assay_step. The same seed, order and learning rates give the weights of assay_train
+ * with grad_shards 1, to the bit. Calls out of turn are ASSAY_USAGE. Model, optimizer and batches are freed in any order. */
+typedef struct assay_batches assay_batches;
+typedef struct assay_batches_opts {
+    int64_t batch_size;        /* 16 */
+    int shuffle;               /* 1: each epoch has an order of its own; 0: that of the data */
+    uint64_t seed;             /* 1: of that order */
+} assay_batches_opts;
+typedef struct assay_batch {   /* a view, until the next one is taken */
+    int64_t count, tokens;     /* count 0: the epoch is over */
+    const int64_t *record;     /* [count] numbers of the records, from 0 */
+    const int32_t *label;      /* [count] label ids; NULL unless each record has one label */
+    const assay_batches *from;
+    int64_t number;            /* of all that were taken, from 1 */
+} assay_batch;
+ASSAY_API assay_batches_opts assay_batches_defaults(void);
+/* Reads and encodes the data, with labels, for this model. data may be freed afterwards. */
+ASSAY_API assay_status assay_batches_open(assay_batches **out, assay_model *model, const assay_data *data, const assay_batches_opts *opts, assay_err *err) ASSAY_CHECKED;
+ASSAY_API void assay_batches_free(assay_batches *batches);
+ASSAY_API int64_t assay_batches_count(const assay_batches *batches); /* in an epoch */
+/* After an epoch's last batch comes one with count 0, then the next epoch. */
+ASSAY_API assay_status assay_next_batch(assay_batches *batches, assay_batch *out, assay_err *err) ASSAY_CHECKED;
+
+typedef struct assay_optimizer assay_optimizer; /* AdamW */
+typedef struct assay_optimizer_opts {
+    double lr;                 /* 2e-5 */
+    double weight_decay;       /* 0.01, not on biases and norms */
+    double beta1, beta2, eps;  /* 0.9, 0.999, 1e-8 */
+    double clip;               /* 1.0: global norm; 0 = off */
+    double dropout;            /* < 0 = what the config says */
+    int64_t accumulate;        /* 1: batches added up before a step; each counts 1 / accumulate of it */
+    uint64_t seed;             /* 1: of dropout */
+} assay_optimizer_opts;
+ASSAY_API assay_optimizer_opts assay_optimizer_defaults(void);
+/* One at a time for a model, which is in training mode from then on, until the optimizer is freed. */
+ASSAY_API assay_status assay_optimizer_open(assay_optimizer **out, assay_model *model, const assay_optimizer_opts *opts, assay_err *err) ASSAY_CHECKED;
+ASSAY_API void assay_optimizer_free(assay_optimizer *optimizer);
+ASSAY_API void assay_set_lr(assay_optimizer *optimizer, double lr); /* of the steps to come */
+ASSAY_API int64_t assay_steps(const assay_optimizer *optimizer);    /* done so far */
+/* Forget the gradients, and a forward pass that has had no backward. NULL allowed. */
+ASSAY_API void assay_zero_grad(assay_optimizer *optimizer);
+
+/* Training mode drops out and keeps what assay_backward needs; without it (0), forward only answers. */
+ASSAY_API void assay_set_training(assay_model *model, int on);
+typedef struct assay_output {
+    double loss;               /* mean over the batch */
+    const float *logits;       /* [count, num_labels] in the batch's order; a view, until the model's next forward pass */
+} assay_output;
+/* batch: the newest of batches that were cut for this model. ASSAY_NUMERIC when the loss is not finite. */
+ASSAY_API assay_status assay_forward(assay_model *model, const assay_batch *batch, assay_output *out, assay_err *err) ASSAY_CHECKED;
+/* Adds the gradients of the last forward pass to those since assay_zero_grad. */
+ASSAY_API assay_status assay_backward(assay_model *model, assay_err *err) ASSAY_CHECKED;
+/* Clip and update. Needs a backward pass since the last step; the gradients stay until assay_zero_grad. ASSAY_NUMERIC when the
+ * gradient is not finite: then nothing was updated. */
+ASSAY_API assay_status assay_step(assay_optimizer *optimizer, assay_err *err) ASSAY_CHECKED;
 
 /* --- evaluation --- */
 typedef struct assay_score {

@@ -1,20 +1,12 @@
 /* api.c: include/assay.h over the folders below it. An assay_model is opened for training, so that it can do everything; an
  * assay_data is a table whose labels are read when a model says what they should be. */
+#include "api/api_impl.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "run/finetune.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-struct assay_model {
-    as_session ses;
-    as_job job;
-    as_log log;
-    void (*write)(void *ctx, const char *line);
-    void *write_ctx;
-    bool named;              /* its labels have names of their own */
-};
 struct assay_data {
     char *path, *text, *pair, *label, *labels;
     assay_data_opts opts;    /* numbers and flags; strings are the copies above */
@@ -85,10 +77,12 @@ assay_status assay_model_open(assay_model **out, const char *dir, const assay_mo
 }
 void assay_model_free(assay_model *m) {
     if (!m) return;
+    as_api_loop_close(m);
     as_session_close(&m->ses);
     as_free(m);
 }
 assay_status assay_model_save(const assay_model *m, const char *dir, assay_err *err) {
+    as_api_settle(m);
     AS_TRY(as_model_save(m->ses.model, dir, err));
     return as_tokenizer_copy(m->ses.tok, dir, err);
 }
@@ -134,8 +128,7 @@ void assay_data_free(assay_data *d) {
     as_free(d);
 }
 
-/* The records with the model's label ids. A model whose labels have no names of their own takes those of the data. */
-static as_status read_records(assay_model *m, const assay_data *d, as_records *r, as_err *err) {
+as_status as_api_records(assay_model *m, const assay_data *d, as_records *r, as_err *err) {
     as_data_cols c = columns(d, as_session_kind(&m->ses));
     c.label_required = true;
     const as_labels known = as_session_labels(&m->ses);
@@ -158,7 +151,7 @@ static as_status read_records(assay_model *m, const assay_data *d, as_records *r
 assay_train_opts assay_train_defaults(void) {
     const as_recipe r = as_recipe_defaults();
     return (assay_train_opts){.epochs = r.epochs, .batch_size = r.batch_size, .lr = r.lr, .warmup = r.warmup, .weight_decay = r.weight_decay, .clip = r.clip,
-                              .dropout = r.dropout, .seed = r.seed};
+                              .dropout = r.dropout, .seed = r.seed, .accumulate = r.accumulate};
 }
 
 /* Records and all that is made of them. */
@@ -170,7 +163,7 @@ static void dataset_close(dataset *d) {
 }
 static as_status dataset_open(dataset *d, assay_model *m, const assay_data *data, as_err *err) {
     *d = (dataset){0};
-    AS_TRY(read_records(m, data, &d->records, err));
+    AS_TRY(as_api_records(m, data, &d->records, err));
     as_status s = as_session_encode(&m->ses, &m->job, &d->records, &d->encoded, err);
     if (s == AS_OK)
         s = as_scored_init(&d->scored, &d->records, &d->encoded, as_session_kind(&m->ses), as_model_labels(m->ses.model), as_model_num_labels(m->ses.model), err);
@@ -180,6 +173,7 @@ static as_status dataset_open(dataset *d, assay_model *m, const assay_data *data
 static as_status score(assay_model *m, dataset *d, const char *metrics, as_eval_result *r, as_err *err) {
     memset(r, 0, sizeof *r);
     as_job j = m->job;
+    as_api_settle(m);
     j.metrics = metrics;
     AS_TRY(as_evaluate_items(&m->ses, &j, &d->scored, NULL, 0, NULL, 0, "", err));
     return as_scored_metrics(&d->scored, &j, as_engine_threads(m->ses.engine), r, err);
@@ -204,8 +198,9 @@ static as_status train(assay_model *m, as_tuning *t, dataset *dev, const assay_t
     as_finetune_job f = {.job = m->job, .recipe = as_recipe_defaults()};
     as_recipe *r = &f.recipe;
     r->epochs = o->epochs, r->steps = o->steps, r->batch_size = o->batch_size, r->lr = o->lr, r->warmup = o->warmup, r->weight_decay = o->weight_decay;
-    r->clip = o->clip, r->dropout = o->dropout, r->seed = o->seed;
-    if (r->batch_size < 1 || (!(r->epochs > 0.0) && r->steps < 1) || !(r->lr > 0.0)) return as_fail(err, AS_USAGE, "epochs, batch_size and lr must be above 0");
+    r->clip = o->clip, r->dropout = o->dropout, r->seed = o->seed, r->accumulate = o->accumulate, r->grad_shards = o->grad_shards;
+    if (o->schedule) AS_TRY(as_schedule_parse(&r->schedule, o->schedule, err));
+    if (r->batch_size < 1 || r->accumulate < 1 || (!(r->epochs > 0.0) && r->steps < 1) || !(r->lr > 0.0)) return as_fail(err, AS_USAGE, "epochs, batch_size, accumulate and lr must be above 0");
     int64_t *index = as_alloc((size_t)t->records.n, sizeof *index);
     if (!index) return as_fail_nomem(err, "an index", 0);
     for (int64_t i = 0; i < t->records.n; i++) index[i] = i;
@@ -221,7 +216,12 @@ assay_status assay_train(assay_model *m, const assay_data *train_data, const ass
     const assay_train_opts o = opts ? *opts : assay_train_defaults();
     as_tuning t = {0};
     dataset dev = {0};
-    AS_TRY(read_records(m, train_data, &t.records, err));
+    if (m->optimizer) {
+        (void)as_fail(err, AS_USAGE, "an optimizer is open on this model");
+        as_hint(err, "assay_train has its own: call assay_optimizer_free first.");
+        return AS_USAGE;
+    }
+    AS_TRY(as_api_records(m, train_data, &t.records, err));
     as_status s = as_session_encode(&m->ses, &m->job, &t.records, &t.encoded, err);
     if (s == AS_OK) s = as_tuning_targets(&t, err);
     if (s == AS_OK && dev_data) s = dataset_open(&dev, m, dev_data, err);
@@ -267,6 +267,7 @@ static as_status check_texts(const char *const *texts, size_t count, as_err *err
 assay_status assay_predict(assay_model *m, const char *const *texts, size_t count, double *out, assay_err *err) {
     if (count == 0) return AS_OK;
     AS_TRY(check_texts(texts, count, err));
+    as_api_settle(m);
     char where[] = "the texts";
     as_records r = {.n = (int64_t)count, .v = as_calloc(count, sizeof *r.v), .path = where};
     as_encoded e = {0};
