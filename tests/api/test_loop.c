@@ -161,13 +161,12 @@ static void by_loop(const recipe *r, const assay_data *d, bytes want) {
         OK(assay_step(l.o, err));
     }
     assert_int_equal(assay_steps(l.o), STEPS);
-    const bytes got = weights(l.m); /* the optimizer is still open */
+    /* Weights are whole whether the optimizer is still open or was freed. */
+    if (r->threads == 2) assay_optimizer_free(l.o), l.o = NULL;
+    const bytes got = weights(l.m);
     if (!same(got, want)) fail_msg("%s: other bits", r->name);
-    assay_optimizer_free(l.o), l.o = NULL;
-    const bytes after = weights(l.m);
-    assert_true(same(after, want));
     close_loop(&l);
-    free(got.p), free(after.p);
+    free(got.p);
 }
 static void test_loop_has_the_bits_of_assay_train(void **state) {
     (void)state;
@@ -301,11 +300,15 @@ static void test_loop_logits_are_in_the_batchs_order(void **state) {
     const assay_batches_opts o = {.batch_size = 7, .shuffle = 1, .seed = 9};
     OK(assay_batches_open(&all, l.m, l.d, &o, err));
     assay_set_training(l.m, 0);
+    OK(assay_next_batch(all, &v, err));
+    OK(assay_forward(l.m, &v, &out, err));
+    float first[14];
+    memcpy(first, out.logits, sizeof first);
+    OK(assay_evaluate(l.m, l.d, "accuracy", &want, err));
     double right = 0.0;
-    for (;;) {
-        OK(assay_next_batch(all, &v, err));
-        if (v.count == 0) break;
+    while (v.count > 0) {
         OK(assay_forward(l.m, &v, &out, err));
+        if (v.number == 1) assert_memory_equal(out.logits, first, sizeof first);
         double mean = 0.0;
         for (int64_t i = 0; i < v.count; i++) {
             const double x = (double)out.logits[2 * i], y = (double)out.logits[2 * i + 1];
@@ -313,8 +316,8 @@ static void test_loop_logits_are_in_the_batchs_order(void **state) {
             mean += log(exp(x) + exp(y)) - (v.label[i] ? y : x);
         }
         assert_true(fabs(mean / (double)v.count - out.loss) < 1e-7); /* 1 / count is a float */
+        OK(assay_next_batch(all, &v, err));
     }
-    OK(assay_evaluate(l.m, l.d, "accuracy", &want, err));
     assert_true(fabs(right / 40.0 - want.v[0].value) < 1e-12);
     assert_true(right > 0.0 && right < 40.0); /* all alike would show no order */
     assay_scores_free(&want), assay_batches_free(all);
