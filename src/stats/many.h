@@ -44,9 +44,19 @@ as_status as_bayes_sign(as_rope *out, const double *d, int64_t n, double rope, c
 /* A confidence sequence for the mean of bounded values: valid at all times together. Predictable plug-in empirical Bernstein
  * (Waudby-Smith and Ramdas 2024, theorem 2) with the running intersection; values in [lower, upper]. With population > 0
  * the items are a random order of that many without replacement (their section 5). */
-typedef struct as_sequence { double lower, upper, level; int64_t population, t; double sums[8]; double low, high; } as_sequence;
+typedef struct as_sequence {
+    double lower, upper, level;
+    int64_t population, t;                           /* t items seen */
+    double sum, squares;                             /* of (x - lower) / (upper - lower): sum; squared distances from running means */
+    double bets, base, known, penalty;               /* sums over items of bet * x, bet * weight of the mean, what the seen items add, psi */
+    double run_low, run_high;                        /* running intersection on [0, 1] */
+    double low, high;                                /* the interval now; NaN once the promise of the values is broken */
+} as_sequence;
+/* population 0: with replacement, or without end. Nothing is known before the first item: [lower, upper]. */
 as_sequence as_sequence_begin(double lower, double upper, double level, int64_t population);
-void as_sequence_add(as_sequence *s, double x);      /* then s->low, s->high hold */
+/* Then s->low, s->high hold; when the whole population is seen both are its mean. A value outside [lower, upper], a NaN, or
+ * an item beyond the population makes them NaN for good. */
+void as_sequence_add(as_sequence *s, double x);
 
 /* Several systems on one test set: groups that cannot be told apart from pairwise adjusted p values [k, k] (symmetric) and
  * scores [k]: compact letter display (Piepho 2004), letters [k] bit sets (bit 0 = "a", the best group). k <= 64. */
