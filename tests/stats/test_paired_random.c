@@ -87,7 +87,7 @@ static void test_stats_permutation_draws_agree_with_the_exact_p(void **state) {
 
 /* Each sign is fair and flips on its own: with one large difference per pair of units the joint
  * flips can be seen. */
-static double seen_sides[300], seen_pairs[300];
+static double seen_sides[300], seen_pairs[300], seen_far[300];
 static double record_sides(const void *ctx, const uint8_t *swap, void *scratch) {
     (void)scratch;
     const int n = *(const int *)ctx;
@@ -96,6 +96,7 @@ static double record_sides(const void *ctx, const uint8_t *swap, void *scratch) 
         assert_true(swap[i] <= 1);
         seen_sides[i] += swap[i];
         seen_pairs[i] += swap[i] ^ swap[(i + 1) % n];
+        seen_far[i] += swap[i] ^ swap[(i + 128) % n]; /* 128 units share a block of random bits */
     }
     return 0;
 }
@@ -113,6 +114,8 @@ static void test_stats_sides_are_drawn_fairly_and_independently(void **state) {
                0.5 + 4.5 * sqrt(0.25 / draws));
         within("share of unlike neighbours", seen_pairs[i] / draws, 0.5 - 4.5 * sqrt(0.25 / draws),
                0.5 + 4.5 * sqrt(0.25 / draws));
+        within("share of unlike units of two blocks", seen_far[i] / draws,
+               0.5 - 4.5 * sqrt(0.25 / draws), 0.5 + 4.5 * sqrt(0.25 / draws));
     }
 }
 
@@ -122,7 +125,7 @@ static void test_stats_permutation_of_clusters_flips_their_sums(void **state) {
     int32_t ids[90];
     fill_normal(d, 90, 0.2, 3);
     for (int i = 0; i < 90; i++) {
-        ids[i] = (i * 7 % 30) * 100000000 - 1500000000; /* ascending ids are ascending units */
+        ids[i] = (i * 7 % 30) * 50000000 - 700000000; /* ascending ids are ascending units */
         sums[i * 7 % 30] += d[i];
     }
     const as_test clustered = run(as_permutation_test, d, 90, ids, 5000, 2, 2);
@@ -180,6 +183,14 @@ static void test_stats_randomisation_of_the_mean_is_the_permutation_test(void **
         assert_true(randomise(a, b, sizes[k], ids, 3000, 2, INFINITY).p ==
                     run(as_permutation_test, d, sizes[k], ids, 3000, 6, 2).p);
     }
+}
+
+static void test_stats_values_equal_but_for_rounding_tie(void **state) {
+    (void)state;
+    const double a[3] = {0.1, 0.2, 0.3}, b[3] = {0, 0, 0.6};
+    assert_true(randomise(a, b, 3, NULL, 0, 1, INFINITY).p == 1);
+    const double small[3] = {0.1e-200, 0.2e-200, 0.3e-200}, other[3] = {0, 0, 0.6e-200};
+    assert_true(randomise(small, other, 3, NULL, 0, 1, INFINITY).p == 1);
 }
 
 static void test_stats_undefined_draws_count_as_extreme(void **state) {
@@ -340,6 +351,7 @@ int main(void) {
         cmocka_unit_test(test_stats_sides_are_drawn_fairly_and_independently),
         cmocka_unit_test(test_stats_permutation_of_clusters_flips_their_sums),
         cmocka_unit_test(test_stats_randomisation_of_the_mean_is_the_permutation_test),
+        cmocka_unit_test(test_stats_values_equal_but_for_rounding_tie),
         cmocka_unit_test(test_stats_undefined_draws_count_as_extreme),
         cmocka_unit_test(test_stats_bootstrap_p_is_near_its_normal_limit),
         cmocka_unit_test(test_stats_random_tests_do_not_depend_on_threads),
