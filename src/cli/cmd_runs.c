@@ -102,7 +102,7 @@ static as_status print_aggregates(const listing *l, as_err *err) {
 static as_status show(listing *l, as_err *err) {
     AS_TRY(as_store_runs_each(l->store, list_row, l, err));
     if (l->rows == 0) {
-        (void)as_fail(err, AS_USAGE, "%s: no run %" PRId64, l->c->p.o.db ? l->c->p.o.db : "assay.db", l->only);
+        (void)as_fail(err, AS_USAGE, "%s: no run %" PRId64, l->c->p.o.db, l->only);
         as_hint(err, "assay runs lists them.");
         return AS_USAGE;
     }
@@ -124,21 +124,23 @@ static as_status list(listing *l, as_err *err) {
 }
 
 as_status as_cmd_runs(as_cli *c, as_err *err) {
-    const char *db = c->p.o.db ? c->p.o.db : "assay.db";
     listing l = {.c = c};
-    if (c->p.arg_count > 0 &&
-        (strcmp(c->p.args[0], "show") != 0 || c->p.arg_count != 2 || !as_parse_i64(as_str_of(c->p.args[1]), &l.only) || l.only < 1)) {
-        (void)as_fail(err, AS_USAGE, "runs: expected `show RUN`");
-        as_hint(err, "assay runs lists what is stored; assay runs show 1 shows one run.");
+    const char *verb = c->p.arg_count > 0 ? c->p.args[0] : "";
+    const bool remove = strcmp(verb, "rm") == 0, shows = strcmp(verb, "show") == 0;
+    if (verb[0] && (c->p.arg_count < 2 || (!remove && !(shows && c->p.arg_count == 2)))) {
+        (void)as_fail(err, AS_USAGE, "runs: expected `show RUN` or `rm RUN...`");
+        as_hint(err, "assay runs lists what is stored; assay runs show 1 shows one run; assay runs rm 1 2 deletes two.");
         return AS_USAGE;
     }
-    if (!as_file_exists(db)) {
-        (void)as_fail(err, AS_IO, "%s: no such store", db);
-        as_hint(err, "assay eval and assay finetune make one; --db names another.");
-        return AS_IO;
+    if (shows) AS_TRY(as_cli_run_number(&l.only, c->p.args[1], err));
+    AS_TRY(as_cli_store(&l.store, c, err));
+    as_status s = AS_OK;
+    for (int i = 1; remove && s == AS_OK && i < c->p.arg_count; i++) {
+        int64_t run;
+        s = as_cli_run_number(&run, c->p.args[i], err);
+        if (s == AS_OK) s = as_store_run_remove(l.store, run, err);
     }
-    AS_TRY(as_store_open(&l.store, db, err));
-    const as_status s = l.only ? show(&l, err) : list(&l, err);
+    if (!remove) s = l.only ? show(&l, err) : list(&l, err);
     as_store_close(l.store);
     return s == AS_OK ? as_out_flush(&c->out, true, err) : s;
 }

@@ -38,15 +38,20 @@ static const as_command table[] = {
     {"eval", "MODEL... --data F", "scores every item, stores it, prints metrics with intervals",
      "A finished evaluation is printed from the store, an interrupted one goes on.",
      "assay eval finetuned --data assets/sentiment.csv --metric 'accuracy,f1(macro)'", "accuracy  0.9014 [0.878, 0.921]  747",
-     TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_STORE | TAKES_METRIC | TAKES_ITEMS | TAKES_CSV, 1, -1, as_cmd_eval},
+     TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_STORE | TAKES_METRIC | TAKES_ITEMS | TAKES_CSV | TAKES_SLICE, 1, -1, as_cmd_eval},
     {"score", "--pred F --gold F", "the same metrics and intervals for predictions made elsewhere",
      "Files with one value a line, or tables with --pred-column and --gold-column. Labels are compared as strings.",
      "assay score --pred pred.txt --gold gold.txt --metric 'accuracy,mcc'", "accuracy  0.8000 [0.490, 0.943]  10",
      TAKES_SCORE | TAKES_METRIC, 0, 0, as_cmd_score},
-    {"runs", "[show RUN]", "what is stored",
-     "Lists the runs, newest last; `show RUN` prints one with its metrics and configuration.",
+    {"compare", "RUN RUN...", "paired statistics between stored runs, or predictions in files",
+     "Runs are numbers of assay runs; or give --gold G --pred A --pred B. Differences are paired item by item; p values are "
+     "adjusted after Holm over all pairs and metrics. --fail-if makes it a gate for a build.",
+     "assay compare 1 2 --metric accuracy", "verdict   finetuned is best: +4.4 points [2.5, 6.3] over bert-mini",
+     TAKES_COMPARE | TAKES_SCORE | TAKES_RUNS | TAKES_GATE, 0, -1, as_cmd_compare},
+    {"runs", "[show RUN | rm RUN...]", "what is stored",
+     "Lists the runs, newest last; `show RUN` prints one with its metrics and configuration; `rm RUN...` deletes.",
      "assay runs show 12", "run 12  eval  finetuned on sentiment.csv  done",
-     TAKES_RUNS, 0, 2, as_cmd_runs},
+     TAKES_RUNS, 0, -1, as_cmd_runs},
 };
 // clang-format on
 

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "store/store.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,21 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     return AS_OK;
 }
 
+/* --- the store --- */
+as_status as_cli_store(struct as_store **out, const as_cli *c, as_err *err) {
+    const char *db = c->p.o.db;
+    if (as_file_exists(db)) return as_store_open(out, db, err);
+    (void)as_fail(err, AS_IO, "%s: no such store", db);
+    as_hint(err, "assay eval and assay finetune make one; --db names another.");
+    return AS_IO;
+}
+as_status as_cli_run_number(int64_t *out, const char *text, as_err *err) {
+    if (as_parse_i64(as_str_of(text), out) && *out > 0) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "\"%.64s\" is not a run number", text);
+    as_hint(err, "assay runs lists what is stored; predictions in files are compared with --pred A --pred B --gold G.");
+    return AS_USAGE;
+}
+
 /* --- data --- */
 static as_status separator(char *out, const char *text, as_err *err) {
     if (strcmp(text, "\\t") == 0 || strcmp(text, "tab") == 0) return *out = '\t', AS_OK;
@@ -102,7 +118,7 @@ as_status as_cli_table_opts(as_table_opts *out, const as_cli *c, as_err *err) {
 as_status as_cli_cols(as_data_cols *out, const as_cli *c, as_err *err) {
     const as_options *o = &c->p.o;
     *out = (as_data_cols){.text = o->text, .pair = o->pair, .label = o->label, .id = o->id, .cluster = o->cluster, .labels = o->labels,
-                          .limit = o->limit};
+                          .limit = o->limit, .slices = o->slices.v, .slice_count = o->slices.count};
     if (o->kind)
         out->kind = strcmp(o->kind, "regress") == 0 ? AS_LABEL_VALUE : strcmp(o->kind, "multilabel") == 0 ? AS_LABEL_MULTI : AS_LABEL_CLASS;
     return as_cli_table_opts(&out->table, c, err);

@@ -9,6 +9,11 @@
  * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). AS_IO when there is neither. Lives in the arena. */
 as_status as_cli_model_dir(const char **out, as_cli *c, const char *model, as_err *err) AS_CHECKED;
 as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) AS_CHECKED;
+/* The store of --db, which must be there. */
+struct as_store;
+as_status as_cli_store(struct as_store **out, const as_cli *c, as_err *err) AS_CHECKED;
+/* A run's number on the command line. */
+as_status as_cli_run_number(int64_t *out, const char *text, as_err *err) AS_CHECKED;
 /* AS_USAGE for a list that names an unknown metric; NULL is fine. */
 as_status as_cli_check_metrics(const as_cli *c, const char *list, as_err *err) AS_CHECKED;
 as_status as_cli_table_opts(as_table_opts *out, const as_cli *c, as_err *err) AS_CHECKED;

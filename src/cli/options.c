@@ -19,6 +19,7 @@ static const as_option table[] = {
     {"label", "COL", "label", "column of the label", GROUP_DATA, TAKES_LABEL, OPTION_TEXT, AT(label), 0, 0},
     {"id", "COL", "record number from 0", "column of the stable id", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(id), 0, 0},
     {"cluster", "COL", NULL, "column of items that belong together; they stay on one side of a split", GROUP_DATA, TAKES_LABEL, OPTION_TEXT, AT(cluster), 0, 0},
+    {"slice", "COL", NULL, "report the groups of this column, of @label or of @length; repeatable", GROUP_DATA, TAKES_SLICE, OPTION_TEXTS, AT(slices), 0, 0},
     {"sep", "CHAR", ", or tab by the file's name", "separator of the columns", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_TEXT, AT(sep), 0, 0},
     {"max-split", "N", NULL, "cut at the first N separators only; the rest is the last column", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_INT, AT(max_split), 1, 1e6},
     {"no-quotes", NULL, NULL, "a quote is an ordinary character (TSV as GLUE has it)", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_FLAG, AT(no_quotes), 0, 0},
@@ -27,27 +28,29 @@ static const as_option table[] = {
     {"encoding", "utf-8|latin-1|utf-8-lossy", "utf-8", "of the input; utf-8-lossy replaces what is invalid", GROUP_DATA, TAKES_DATA | TAKES_LINES | TAKES_SCORE, OPTION_CHOICE, AT(encoding), 0, 0},
     {"labels", "A,B,C", "the checkpoint's, else sorted", "label names in id order", GROUP_DATA, TAKES_LABEL | TAKES_SCORE, OPTION_TEXT, AT(labels), 0, 0},
     {"kind", "classify|multilabel|regress", "classify", "what the label is; multilabel cells are split at ; or are JSON lists", GROUP_DATA, TAKES_LABEL | TAKES_SCORE, OPTION_CHOICE, AT(kind), 0, 0},
-    {"positive", "LABEL", "the second label", "positive class of binary metrics", GROUP_DATA, TAKES_METRIC, OPTION_TEXT, AT(positive), 0, 0},
+    {"positive", "LABEL", "the second label", "positive class of binary metrics", GROUP_DATA, TAKES_METRIC | TAKES_COMPARE, OPTION_TEXT, AT(positive), 0, 0},
     {"limit", "N", NULL, "the first N records only", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_INT, AT(limit), 1, BIG},
     {"dev", "FILE", NULL, "data to evaluate on while training", GROUP_DATA, TAKES_SPLIT, OPTION_TEXT, AT(dev), 0, 0},
     {"dev-fraction", "X", NULL, "without --dev: share of the data to hold out; 0 = none", GROUP_DATA, TAKES_SPLIT, OPTION_REAL, AT(dev_fraction), 0, 0.9},
-    {"pred", "FILE", NULL, "predictions: one a line, or a table with --pred-column", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(pred), 0, 0},
+    {"pred", "FILE", NULL, "predictions: one a line, or a table with --pred-column; compare takes several", GROUP_DATA, TAKES_SCORE, OPTION_TEXTS, AT(preds), 0, 0},
     {"gold", "FILE", "the file of --pred", "true labels: one a line, or a table with --gold-column", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(gold), 0, 0},
     {"pred-column", "COL", NULL, "column of the prediction", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(pred_column), 0, 0},
     {"gold-column", "COL", NULL, "column of the true label", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(gold_column), 0, 0},
     {"probs-column", "COL", NULL, "column of probabilities: JSON lists in label order, or objects by label", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(probs_column), 0, 0},
     {"check", "IDS.jsonl", NULL, "compare with stored ids, one object a line; status 1 and the first difference", GROUP_DATA, TAKES_CHECK, OPTION_TEXT, AT(check), 0, 0},
     /* --- work --- */
-    {"threads", "N", "all cores", "threads; results do not depend on them", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS | TAKES_METRIC, OPTION_INT, AT(threads), 1, 4096},
+    {"threads", "N", "all cores", "threads; results do not depend on them", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS | TAKES_METRIC | TAKES_COMPARE, OPTION_INT, AT(threads), 1, 4096},
     {"isa", "LEVEL", "the machine's best", "highest instruction set: portable, avx2, avx512, avx512-bf16", GROUP_WORK, TAKES_MODEL, OPTION_TEXT, AT(isa), 0, 0},
     {"dtype", "f32|bf16", "f32", "numbers that matrix products read", GROUP_WORK, TAKES_MODEL, OPTION_CHOICE, AT(dtype), 0, 0},
     {"batch-tokens", "N", "256", "tokens that run together; results do not depend on it", GROUP_WORK, TAKES_MODEL, OPTION_INT, AT(batch_tokens), 1, 1e9},
     {"max-length", "N", "what the checkpoint allows", "longest text in tokens; what is longer is cut, and counted", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS, OPTION_INT, AT(max_length), 2, 1e9},
-    {"seed", "N", NULL, "of training, of a fresh head, of intervals", GROUP_WORK, TAKES_TRAIN | TAKES_METRIC, OPTION_INT, AT(seed), 0, BIG},
+    {"seed", "N", NULL, "of training, of a fresh head, of intervals", GROUP_WORK, TAKES_TRAIN | TAKES_METRIC | TAKES_COMPARE, OPTION_INT, AT(seed), 0, BIG},
     {"db", "FILE", NULL, "where runs and items are stored", GROUP_WORK, TAKES_STORE | TAKES_RUNS, OPTION_TEXT, AT(db), 0, 0},
     {"again", NULL, NULL, "compute anew what is stored", GROUP_WORK, TAKES_STORE, OPTION_FLAG, AT(again), 0, 0},
-    {"metric", "LIST", "those of the kind", "metrics, separated by commas: accuracy,f1(macro)", GROUP_WORK, TAKES_METRIC, OPTION_TEXT, AT(metric), 0, 0},
-    {"level", "PERCENT", NULL, "confidence level of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_REAL, AT(level), 1, 99.999},
+    {"metric", "LIST", "those of the kind", "metrics, separated by commas: accuracy,f1(macro)", GROUP_WORK, TAKES_METRIC | TAKES_COMPARE, OPTION_TEXT, AT(metric), 0, 0},
+    {"level", "PERCENT", NULL, "confidence level of the intervals", GROUP_WORK, TAKES_METRIC | TAKES_COMPARE, OPTION_REAL, AT(level), 1, 99.999},
+    {"margin", "X", NULL, "also test equivalence and non-inferiority within this much of the metric", GROUP_WORK, TAKES_COMPARE, OPTION_REAL, AT(margin), 0, 1e9},
+    {"fail-if", "EXPR", NULL, "status 1 if it holds: \"accuracy(new) < accuracy(old) - 0.01 at 95%\"; old is the first, new the last", GROUP_WORK, TAKES_GATE, OPTION_TEXT, AT(fail_if), 0, 0},
     {"ci", "wilson|clopper-pearson|bca|percentile", "wilson for shares, else bca", "method of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_CHOICE, AT(ci), 0, 0},
     {"top", "N", NULL, "words to show for each mask", GROUP_WORK, TAKES_TOP, OPTION_INT, AT(top), 1, 1000},
     {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},
@@ -79,6 +82,7 @@ static const as_option table[] = {
     {"json", NULL, NULL, "JSON Lines on standard output, one object per result", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(json), 0, 0},
     {"items", NULL, NULL, "every item, too (with --json one object each)", GROUP_OUTPUT, TAKES_ITEMS, OPTION_FLAG, AT(items), 0, 0},
     {"csv", "FILE", NULL, "write the input's columns with predictions beside them", GROUP_OUTPUT, TAKES_CSV, OPTION_TEXT, AT(csv), 0, 0},
+    {"junit", "FILE", NULL, "write the outcome of --fail-if as JUnit XML", GROUP_OUTPUT, TAKES_GATE, OPTION_TEXT, AT(junit), 0, 0},
     {"quiet", NULL, NULL, "no progress and no notes on standard error; warnings stay", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(quiet), 0, 0},
     {"help", NULL, NULL, "this page", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
 };
@@ -101,6 +105,7 @@ const char *as_option_default(const as_option *o, char *buf, size_t size) {
     const as_options d = as_options_defaults();
     const char *field = (const char *)&d + o->field;
     if (o->shown) return o->shown;
+    if (o->type == OPTION_TEXTS) return "";
     buf[0] = '\0';
     if (o->type == OPTION_INT && *(const int64_t *)(const void *)field != 0)
         snprintf(buf, size, "%" PRId64, *(const int64_t *)(const void *)field);
@@ -197,6 +202,16 @@ static as_status set_choice(const as_option *o, const char *where, const char *v
     return AS_USAGE;
 }
 
+/* One more of several; options are few, so the list is copied. */
+static as_status add_text(const as_parsed *p, as_texts *list, const char *value, as_err *err) {
+    const char **v = as_arena_push(p->arena, (size_t)list->count + 1, sizeof *v);
+    if (!v) return as_fail_nomem(err, "the command line", 0);
+    if (list->count > 0) memcpy(v, list->v, (size_t)list->count * sizeof *v);
+    v[list->count] = value;
+    list->v = v, list->count++;
+    return AS_OK;
+}
+
 as_status as_option_set(as_parsed *p, size_t row, const char *where, const char *value, as_err *err) {
     const as_option *o = &table[row];
     char *field = (char *)&p->o + o->field;
@@ -206,6 +221,8 @@ as_status as_option_set(as_parsed *p, size_t row, const char *where, const char 
         memcpy(field, &on, sizeof on);
     } else if (o->type == OPTION_INT || o->type == OPTION_REAL) {
         AS_TRY(set_number(&p->o, o, where, value, err));
+    } else if (o->type == OPTION_TEXTS) {
+        AS_TRY(add_text(p, (as_texts *)(void *)field, value, err));
     } else {
         memcpy(field, &value, sizeof value);
     }
@@ -254,7 +271,7 @@ static as_status parse_all(as_parsed *p, const as_command *c, int argc, char **a
 }
 
 as_status as_options_parse(as_parsed *out, const as_command *command, int argc, char **argv, as_arena *arena, as_err *err) {
-    *out = (as_parsed){.o = as_options_defaults()};
+    *out = (as_parsed){.o = as_options_defaults(), .arena = arena};
     out->given = as_arena_push_zero(arena, AS_COUNT(table), sizeof *out->given);
     out->args = as_arena_push_zero(arena, (size_t)argc + 1, sizeof *out->args);
     if (!out->given || !out->args) return as_fail_nomem(err, "the command line", 0);

@@ -23,16 +23,26 @@ typedef enum as_takes {
     TAKES_CSV = 1 << 12,
     TAKES_RUNS = 1 << 13,
     TAKES_TOKENS = 1 << 14,
+    TAKES_COMPARE = 1 << 15, /* two systems or more */
+    TAKES_DIFF = 1 << 16,
+    TAKES_SLICE = 1 << 17,
+    TAKES_REPORT = 1 << 18,
+    TAKES_BENCH = 1 << 19,
+    TAKES_GATE = 1 << 20,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
-typedef enum as_option_type { OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_CHOICE } as_option_type;
+typedef enum as_option_type { OPTION_FLAG, OPTION_INT, OPTION_REAL, OPTION_TEXT, OPTION_CHOICE, OPTION_TEXTS } as_option_type;
 typedef enum as_option_group { GROUP_DATA, GROUP_WORK, GROUP_TRAINING, GROUP_OUTPUT, GROUP_COUNT } as_option_group;
+
+/* An option that may be given several times, in order. */
+typedef struct as_texts { const char **v; int64_t count; } as_texts;
 
 /* The values. Strings are borrowed from argv, or from the arena of as_cli (a recipe file's). NULL = not given. */
 typedef struct as_options {
     const char *data, *text, *pair, *label, *id, *cluster, *sep, *columns, *encoding, *labels, *kind, *positive;
-    const char *file, *dev, *pred, *gold, *pred_column, *gold_column, *probs_column, *check;
+    const char *file, *dev, *gold, *pred_column, *gold_column, *probs_column, *check;
+    as_texts preds, slices;
     int64_t max_split, limit;
     bool no_quotes, no_header, keep_cr;
     double dev_fraction;
@@ -42,7 +52,8 @@ typedef struct as_options {
     int64_t seed, threads, batch_tokens, max_length, top;
     double level;
     bool json, items, quiet, help;
-    const char *csv, *schedule;
+    const char *csv, *schedule, *fail_if, *junit;
+    double margin;
     as_recipe train;
 } as_options;
 
@@ -53,7 +64,7 @@ typedef struct as_option {
     as_option_group group;
     unsigned takes;
     as_option_type type;
-    size_t field;            /* offset in as_options: bool, int64_t, double or const char * */
+    size_t field;            /* offset in as_options: bool, int64_t, double, const char * or as_texts */
     double least, most;      /* of numbers; both 0 = any */
 } as_option;
 
@@ -66,6 +77,7 @@ const char *as_option_default(const as_option *o, char *buf, size_t size);
 struct as_command;
 typedef struct as_parsed {
     as_options o;
+    as_arena *arena;
     bool *given;             /* [as_option_table], in the arena */
     const char **args;       /* what is no option, in order */
     int arg_count;

@@ -31,6 +31,10 @@ static as_status set_value(as_parsed *p, size_t row, const char *where, const as
         return as_json_bool(v, false) ? as_option_set(p, row, where, NULL, err) : AS_OK;
     }
     if (type == AS_JSON_NULL) return AS_OK;
+    if (rows[row].type == OPTION_TEXTS && type == AS_JSON_ARRAY) {
+        for (size_t i = 0; i < as_json_count(v); i++) AS_TRY(set_value(p, row, where, as_json_at(v, i), arena, err));
+        return AS_OK;
+    }
     if (type == AS_JSON_OBJECT) return as_fail(err, AS_USAGE, "%s takes one value, not a mapping", where);
     as_buf b = {0};
     if (type == AS_JSON_STRING) {

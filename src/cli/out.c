@@ -205,3 +205,24 @@ as_number as_out_time(double seconds) {
         snprintf(out.s, sizeof out.s, "%" PRId64 ":%02" PRId64 ":%02" PRId64, s / 3600, s / 60 % 60, s % 60);
     return out;
 }
+
+void as_out_wrap(as_buf *out, const char *label, int indent, as_str text) {
+    int at = as_utf8_width(as_str_of(label));
+    as_buf_str(out, label);
+    for (; at < indent; at++) as_buf_char(out, ' ');
+    for (size_t i = 0; i < text.n;) {
+        const char *blank = memchr(text.p + i, ' ', text.n - i);
+        const size_t n = blank ? (size_t)(blank - text.p) - i : text.n - i;
+        const as_str word = {text.p + i, n};
+        const int width = as_utf8_width(word);
+        if (at > indent && at + 1 + width > AS_OUT_COLUMNS) {
+            as_buf_char(out, '\n');
+            for (at = 0; at < indent; at++) as_buf_char(out, ' ');
+        } else if (at > indent) {
+            as_buf_char(out, ' '), at++;
+        }
+        as_buf_add(out, word.p, word.n);
+        at += width, i += n + 1;
+    }
+    as_buf_char(out, '\n');
+}

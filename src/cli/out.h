@@ -35,6 +35,8 @@ void as_grid_print(as_grid *g, as_buf *out);
 
 /* Append text cut to at most `columns`, control characters (newlines, escapes) as blanks; "…" where it was cut. */
 void as_out_cut(as_buf *out, as_str text, int columns);
+/* "label  text", the text broken at blanks to AS_OUT_COLUMNS, its lines indented alike; and a newline. */
+void as_out_wrap(as_buf *out, const char *label, int indent, as_str text);
 /* Append `count` with separators of thousands: 22,713,216. */
 void as_out_count(as_buf *out, int64_t count);
 /* "0.9014", for metrics of any size; NaN is "-". */

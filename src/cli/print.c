@@ -1,6 +1,7 @@
 #include "cli/print.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "run/slices.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -229,6 +230,51 @@ void as_print_confusion(as_buf *b, const int64_t *confusion, char *const *labels
     as_grid_print(&g, b);
 }
 
+/* --- slices --- */
+static void slice_row(as_grid *g, const as_slice_row *s) {
+    as_grid_fmt(g, "%s = %s", s->column, s->value);
+    if (isnan(s->score)) as_grid_cell(g, AS_LIT("undefined"));
+    else if (isnan(s->low)) as_grid_fmt(g, "%.4f", s->score);
+    else as_grid_fmt(g, "%.4f [%.3f, %.3f]", s->score, s->low, s->high);
+    if (isnan(s->diff)) as_grid_cell(g, AS_LIT("-"));
+    else as_grid_fmt(g, "%+.4f", s->diff);
+    if (isnan(s->p_adjusted)) as_grid_cell(g, AS_LIT("-"));
+    else as_grid_fmt(g, s->p_adjusted < 0.0001 ? "<0.0001" : "%.4f", s->p_adjusted);
+    as_grid_fmt(g, "%s", as_out_whole(s->n).s);
+    as_grid_cell(g, as_str_of(s->worse ? "worse than the rest" : ""));
+}
+static void print_slices(as_buf *b, const as_eval_result *r) {
+    as_grid g;
+    as_buf_char(b, '\n');
+    as_grid_init(&g, "Llrrrl", 2);
+    as_grid_cell(&g, AS_LIT("slice")), as_grid_fmt(&g, "%s [%g %%]", r->metrics[0].name, r->metrics[0].level * 100);
+    static const char *const heads[] = {"less rest", "p adjusted", "n", ""};
+    for (size_t i = 0; i < AS_COUNT(heads); i++) as_grid_cell(&g, as_str_of(heads[i]));
+    const as_slice_row *worst = NULL;
+    for (size_t i = 0; i < r->slice_count; i++) {
+        const as_slice_row *s = &r->slices[i];
+        slice_row(&g, s);
+        if (s->worse && (!worst || s->p_adjusted < worst->p_adjusted)) worst = s;
+    }
+    as_grid_print(&g, b);
+    if (worst) as_buf_fmt(b, "  surest weakness: %s = %s (%s, Holm over all slices)\n", worst->column, worst->value, worst->test_method);
+}
+static void slices_json(as_buf *b, const as_eval_result *r, const char *model) {
+    for (size_t i = 0; i < r->slice_count; i++) {
+        const as_slice_row *s = &r->slices[i];
+        const struct { const char *key; double value; } numbers[] = {{"value", s->score}, {"low", s->low}, {"high", s->high}, {"rest", s->rest}, {"diff", s->diff},
+                                                                     {"p", s->p}, {"p_adjusted", s->p_adjusted}};
+        as_buf_str(b, "{\"kind\":\"slice\",\"model\":"), as_buf_json_str(b, as_str_of(model));
+        as_buf_str(b, ",\"column\":"), as_buf_json_str(b, as_str_of(s->column));
+        as_buf_str(b, ",\"slice\":"), as_buf_json_str(b, as_str_of(s->value));
+        as_buf_str(b, ",\"metric\":"), as_buf_json_str(b, as_str_of(r->metrics[0].name));
+        for (size_t k = 0; k < AS_COUNT(numbers); k++) as_buf_fmt(b, ",\"%s\":", numbers[k].key), as_buf_real(b, numbers[k].value);
+        as_buf_fmt(b, ",\"test\":\"%s\",\"worse\":%s", s->test_method, s->worse ? "true" : "false");
+        if (s->why) as_buf_str(b, ",\"why\":"), as_buf_json_str(b, as_str_of(s->why));
+        as_buf_fmt(b, ",\"n\":%" PRId64 "}\n", s->n);
+    }
+}
+
 /* --- an evaluation --- */
 static as_print_context context_of(const as_eval_result *r, const char *model) {
     return (as_print_context){.model = model, .task = r->task, .dtype = r->dtype, .isa = r->isa, .run = r->run, .truncated = r->truncated,
@@ -237,6 +283,7 @@ static as_print_context context_of(const as_eval_result *r, const char *model) {
 void as_print_eval_json(as_cli *c, const as_eval_result *r, const char *model) {
     const as_print_context x = context_of(r, model);
     as_print_metrics_json(&c->out.buf, r->metrics, r->metric_count, &x);
+    slices_json(&c->out.buf, r, model);
     if (!r->confusion || r->num_labels > MOST_CLASSES) return;
     as_buf *b = &c->out.buf;
     as_buf_str(b, "{\"kind\":\"confusion\",\"model\":"), as_buf_json_str(b, as_str_of(model));
@@ -264,6 +311,7 @@ void as_print_eval(as_cli *c, const as_eval_result *r, const char *model, const 
     as_buf_str(b, "\n\n");
     as_print_metrics(b, r->metrics, r->metric_count);
     if (r->confusion) as_print_confusion(b, r->confusion, r->labels, r->num_labels);
+    if (r->slice_count > 0) print_slices(b, r);
     as_buf_char(b, '\n');
     if (r->head_fresh) as_buf_str(b, "warning   the classification head is not trained: these scores say nothing about the model\n");
     if (r->truncated > 0) as_buf_fmt(b, "warning   %s of %s items were cut to the longest length\n", as_out_whole(r->truncated).s, as_out_whole(r->n).s);

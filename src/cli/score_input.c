@@ -22,11 +22,10 @@ static as_status missing(as_err *err, const char *what, const char *hint) {
     as_hint(err, "%s", hint);
     return AS_USAGE;
 }
-static as_status open_tables(as_score_input *s, const as_options *o, const as_table_opts *opts, as_err *err) {
-    if (!o->pred) return missing(err, "no predictions", "Give them with --pred F: one a line, or a table with --pred-column.");
+static as_status open_tables(as_score_input *s, const as_options *o, const char *pred, const as_table_opts *opts, as_err *err) {
     if (!o->gold && !o->gold_column) return missing(err, "no gold labels", "Give them with --gold F, or --gold-column COL of the file of --pred.");
     const bool table = o->pred_column || o->probs_column || !o->gold;
-    AS_TRY(open_table(&s->pred, &s->pred_col, o->pred, o->pred_column, table, opts, err));
+    AS_TRY(open_table(&s->pred, &s->pred_col, pred, o->pred_column, table, opts, err));
     if (o->probs_column) AS_TRY(as_table_find(s->pred, o->probs_column, &s->probs_col, err));
     if (!o->pred_column && table) s->pred_col = -1;
     if (s->pred_col < 0 && s->probs_col < 0) return missing(err, "no predictions", "Give the column of the predictions: --pred-column COL.");
@@ -36,7 +35,7 @@ static as_status open_tables(as_score_input *s, const as_options *o, const as_ta
     }
     AS_TRY(open_table(&s->gold, &s->gold_col, o->gold, o->gold_column, o->gold_column != NULL, opts, err));
     if (as_table_rows(s->pred) != as_table_rows(s->gold)) {
-        (void)as_fail(err, AS_FORMAT, "%s has %" PRId64 " values, %s has %" PRId64, o->pred, as_table_rows(s->pred), o->gold, as_table_rows(s->gold));
+        (void)as_fail(err, AS_FORMAT, "%s has %" PRId64 " values, %s has %" PRId64, pred, as_table_rows(s->pred), o->gold, as_table_rows(s->gold));
         as_hint(err, "Both files need one value for each item, in the same order.");
         return AS_FORMAT;
     }
@@ -270,8 +269,8 @@ static as_status allocate(as_score_input *s, bool set, as_err *err) {
     s->p.num_labels = s->labels.count, s->p.label_names = (const char *const *)s->labels.names;
     return ok ? AS_OK : as_fail_nomem(err, "predictions", n * k);
 }
-static as_status read_classes(as_score_input *s, const as_options *o, bool set, as_err *err) {
-    AS_TRY(find_labels(s, o->labels, set, err));
+static as_status read_classes(as_score_input *s, const as_options *o, const as_labels *known, bool set, as_err *err) {
+    AS_TRY(known ? as_labels_copy(&s->labels, known, err) : find_labels(s, o->labels, set, err));
     AS_TRY(allocate(s, set, err));
     AS_TRY(as_find_positive(&s->p, o->positive, err));
     label_map m = {.labels = &s->labels, .n = (size_t)s->labels.count};
@@ -288,22 +287,42 @@ static as_status read_classes(as_score_input *s, const as_options *o, bool set, 
     return st;
 }
 
-static as_status open_input(as_score_input *s, const as_cli *c, as_err *err) {
+static as_status open_input(as_score_input *s, const as_cli *c, const char *pred, const as_labels *known, as_err *err) {
     const as_options *o = &c->p.o;
     as_table_opts opts;
     AS_TRY(as_cli_table_opts(&opts, c, err));
     opts.limit = o->limit;
-    AS_TRY(open_tables(s, o, &opts, err));
+    AS_TRY(open_tables(s, o, pred, &opts, err));
     s->p.n = as_table_rows(s->gold);
     if (s->p.n == 0) return as_fail(err, AS_FORMAT, "%s: no items", as_table_path(s->gold));
     const bool values = o->kind && strcmp(o->kind, "regress") == 0, sets = o->kind && strcmp(o->kind, "multilabel") == 0;
     s->p.kind = values ? AS_PRED_VALUE : sets ? AS_PRED_MULTILABEL : AS_PRED_CLASS;
-    return values ? read_values(s, err) : read_classes(s, o, sets, err);
+    return values ? read_values(s, err) : read_classes(s, o, known, sets, err);
 }
 
-as_status as_score_input_open(as_score_input *out, const as_cli *c, as_err *err) {
+as_status as_score_input_check(const as_cli *c, const char *command, as_err *err) {
+    const as_options *o = &c->p.o;
+    if (o->preds.count > 0 && (o->gold || o->gold_column)) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "%s: %s", command, o->preds.count > 0 ? "no true labels" : "no predictions");
+    as_hint(err, "Give --pred FILE and --gold FILE, one value a line; or tables with --pred-column and --gold-column.");
+    return AS_USAGE;
+}
+
+as_status as_score_labels_union(as_labels *out, const as_score_input *v, int64_t n, as_err *err) {
+    name_list all = {0};
+    as_status s = AS_OK;
+    for (int64_t i = 0; i < n; i++)
+        for (int k = 0; s == AS_OK && k < v[i].labels.count; k++)
+            if (!add_name(&all, as_str_of(v[i].labels.names[k]))) s = as_fail_nomem(err, "labels", 0);
+    *out = (as_labels){0};
+    if (s == AS_OK) s = distinct(out, &all, err);
+    as_free(all.v);
+    return s;
+}
+
+as_status as_score_input_open(as_score_input *out, const as_cli *c, const char *pred, const as_labels *known, as_err *err) {
     *out = (as_score_input){.p = {.positive = -1}, .pred_col = -1, .gold_col = -1, .probs_col = -1};
-    const as_status s = open_input(out, c, err);
+    const as_status s = open_input(out, c, pred, known, err);
     if (s != AS_OK) as_score_input_close(out);
     return s;
 }

@@ -13,9 +13,13 @@ typedef struct as_score_input {
     uint8_t *pred_set, *gold_set;
     double *pred_value, *gold_value, *probs;
 } as_score_input;
-/* Reads what --pred, --gold, --kind, --labels, --positive ... say. Labels are the distinct strings of both files, sorted as
+/* Reads the file `pred` as --gold, --kind, --labels, --positive ... say. Labels are `known`, else the distinct strings of both files, sorted as
  * numbers if all are integers, else by bytes. AS_FORMAT with file and line: counts differ, an empty label, no number. */
-as_status as_score_input_open(as_score_input *out, const as_cli *c, as_err *err) AS_CHECKED;
+as_status as_score_input_open(as_score_input *out, const as_cli *c, const char *pred, const as_labels *known, as_err *err) AS_CHECKED;
+/* Are there --pred and true labels at all? */
+as_status as_score_input_check(const as_cli *c, const char *command, as_err *err) AS_CHECKED;
+/* The labels of several inputs together, sorted alike. */
+as_status as_score_labels_union(as_labels *out, const as_score_input *v, int64_t n, as_err *err) AS_CHECKED;
 void as_score_input_close(as_score_input *s);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef struct columns { int text, pair, label, id, cluster; } columns; /* -1 = none */
-typedef struct owned { as_buf ids; uint8_t *sets; } owned;
+typedef struct owned { as_buf ids; uint8_t *sets; int *slice_col; } owned;
 
 /* ---- columns ---- */
 
@@ -56,6 +56,21 @@ static as_status find_columns(columns *c, const as_table *t, const as_data_cols 
     c->label = column_named(t, "label");
     if (c->label == c->text) c->label = -1; /* the only column, by chance of that name */
     return c->label < 0 && opts->label_required ? fail_column(t, "label", "--label", err) : AS_OK;
+}
+
+static as_status find_slices(owned *o, const as_table *t, const as_data_cols *opts, as_err *err) {
+    if (opts->slice_count == 0) return AS_OK;
+    if (!(o->slice_col = as_alloc((size_t)opts->slice_count, sizeof *o->slice_col))) return as_fail_nomem(err, "slices", 0);
+    for (int64_t k = 0; k < opts->slice_count; k++) {
+        o->slice_col[k] = -1;
+        if (opts->slices[k][0] != '@') AS_TRY(as_table_find(t, opts->slices[k], &o->slice_col[k], err));
+    }
+    return AS_OK;
+}
+
+as_str as_record_slice(const as_records *r, int64_t i, int64_t k) {
+    const owned *o = r->owned;
+    return o->slice_col && o->slice_col[k] >= 0 ? as_table_cell(r->table, i, o->slice_col[k]) : (as_str){"", 0};
 }
 
 /* ---- texts, ids, clusters ---- */
@@ -288,6 +303,7 @@ static as_status read_all(as_records *r, const as_data_cols *opts, const as_labe
     r->path = as_strdup(as_table_path(r->table));
     if (!o || !r->path) return as_fail_nomem(err, "records", sizeof *o);
     AS_TRY(find_columns(&c, r->table, opts, err));
+    AS_TRY(find_slices(o, r->table, opts, err));
     r->n = as_table_rows(r->table);
     if (opts->limit > 0 && opts->limit < r->n) r->n = opts->limit;
     if (r->n == 0) {
@@ -327,6 +343,7 @@ void as_records_free(as_records *r) {
     if (o) {
         as_buf_free(&o->ids);
         as_free(o->sets);
+        as_free(o->slice_col);
         as_free(o);
     }
     as_labels_free(&r->labels);

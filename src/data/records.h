@@ -22,6 +22,8 @@ as_status as_labels_parse(as_labels *out, const char *list, as_err *err) AS_CHEC
 typedef struct as_data_cols {
     as_table_opts table;
     const char *text, *pair, *label, *id, *cluster;
+    const char *const *slices;     /* [slice_count] columns whose groups are reported; "@label" and "@length" are the caller's */
+    int64_t slice_count;
     const char *labels;            /* "neg,pos" or a JSON list: names in id order */
     as_label_kind kind;            /* NONE = default = CLASS */
     int64_t limit;                 /* first so many records; 0 = all */
@@ -46,7 +48,7 @@ typedef struct as_records {
     bool has_pair, has_label;
     char *path;
     as_table *table;               /* owns the texts */
-    void *owned;                   /* label sets, generated ids */
+    void *owned;                   /* label sets, generated ids, slices' columns */
 } as_records;
 
 /* Labels are compared byte by byte, white space included. A label's id comes from
@@ -63,6 +65,8 @@ as_status as_records_open(as_records *out, const char *path, const as_data_cols 
 /* The same from an open table, which out owns from then on, on failure too; opts->table is not used, opts->limit is. */
 as_status as_records_of_table(as_records *out, as_table *table, const as_data_cols *opts, const as_labels *known, as_err *err) AS_CHECKED;
 void as_records_free(as_records *r);
+/* The cell of column opts->slices[k]; "" for names that begin with @. */
+as_str as_record_slice(const as_records *r, int64_t i, int64_t k);
 /* Identity of an item's content: text, pair and label by their bytes, whatever ids the labels have here. */
 uint64_t as_record_hash(const as_record *r, const as_records *of);
 /* Append the label as a string: its name; the number in 17 digits; a JSON list of names in id order. None: nothing. */

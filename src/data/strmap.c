@@ -25,7 +25,7 @@ int64_t *as_strmap_at(as_strmap *m, as_str key, int64_t fresh, bool *added) {
     if (m->n >= m->cap - m->cap / 4 && !rehash(m)) return NULL;
     const uint64_t hash = as_hash64(key.p, key.n, 0);
     as_strmap_slot *s = locate(m->slot, m->cap, key, hash);
-    *added = !s->used;
+    if (added) *added = !s->used;
     if (!s->used) {
         *s = (as_strmap_slot){key, hash, fresh, true};
         m->n++;

@@ -20,6 +20,7 @@ void as_metric_put_label(as_buf *out, const char *label);
 typedef struct as_metric_row {
     const char *aliases; /* other names, separated by blanks, or NULL */
     bool higher_is_better;
+    bool percent; /* from 0 to 1, and read as a percentage */
     as_status (*open)(as_metric *m, const as_metric_name *name, as_err *err);
 } as_metric_row;
 

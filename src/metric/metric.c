@@ -12,40 +12,40 @@
 #define PRF_REFERENCE "sklearn precision_recall_fscore_support"
 
 /* One row per metric and kind of predictions; within a kind the order is that of help and docs:
- * name, arguments, about, reference, kind, needs probabilities, other names, higher is better, open
+ * name, arguments, about, reference, kind, needs probabilities, other names, higher is better, shown in percent, open
  */
 // clang-format off
 #define METRICS(ROW) \
-    ROW("accuracy", "", "share of items with the right label", "sklearn accuracy_score", AS_PRED_CLASS, false, "acc", true, as_open_accuracy) \
-    ROW("balanced_accuracy", "", "mean recall of the gold labels", "sklearn balanced_accuracy_score", AS_PRED_CLASS, false, NULL, true, as_open_balanced_accuracy) \
-    ROW("precision", PRF_ARGS, "right among those predicted", PRF_REFERENCE, AS_PRED_CLASS, false, NULL, true, as_open_precision) \
-    ROW("recall", PRF_ARGS, "found among the gold ones", PRF_REFERENCE, AS_PRED_CLASS, false, NULL, true, as_open_recall) \
-    ROW("f1", PRF_ARGS, "harmonic mean of precision and recall", PRF_REFERENCE, AS_PRED_CLASS, false, "f1_score", true, as_open_f1) \
-    ROW("mcc", "", "Matthews correlation (R_K for several classes)", "sklearn matthews_corrcoef", AS_PRED_CLASS, false, "matthews matthews_correlation matthews_corrcoef", true, as_open_mcc) \
-    ROW("kappa", "linear | quadratic", "Cohen's kappa: agreement beyond chance", "sklearn cohen_kappa_score", AS_PRED_CLASS, false, "cohen_kappa", true, as_open_kappa) \
-    ROW("roc_auc", "binary | ovr | ovo, macro | weighted | class:NAME | per-class", "chance that a positive scores above a negative", "sklearn roc_auc_score", AS_PRED_CLASS, true, "auc auroc", true, as_open_roc_auc) \
-    ROW("average_precision", "binary | micro | macro | weighted | class:NAME | per-class", "area under the precision-recall steps", "sklearn average_precision_score", AS_PRED_CLASS, true, "ap", true, as_open_average_precision) \
-    ROW("log_loss", "", "mean negative log probability of the gold label, in nats", "sklearn log_loss", AS_PRED_CLASS, true, "nll cross_entropy", false, as_open_log_loss) \
-    ROW("brier", "half | sum", "squared error of the probabilities", "sklearn brier_score_loss", AS_PRED_CLASS, true, "brier_score", false, as_open_brier) \
-    ROW("ece", "bins:15 | mass:10", "gap between confidence and accuracy of the top label", "torchmetrics multiclass_calibration_error; uncertainty-calibration get_ece_em", AS_PRED_CLASS, true, NULL, false, as_open_ece) \
-    ROW("precision", SET_ARGS, "right among the labels predicted", PRF_REFERENCE, AS_PRED_MULTILABEL, false, NULL, true, as_open_set_precision) \
-    ROW("recall", SET_ARGS, "found among the gold labels", PRF_REFERENCE, AS_PRED_MULTILABEL, false, NULL, true, as_open_set_recall) \
-    ROW("f1", SET_ARGS, "harmonic mean of precision and recall", PRF_REFERENCE, AS_PRED_MULTILABEL, false, "f1_score", true, as_open_set_f1) \
-    ROW("subset_accuracy", "", "share of items with exactly the right set of labels", "sklearn accuracy_score", AS_PRED_MULTILABEL, false, "exact_match", true, as_open_subset_accuracy) \
-    ROW("hamming_loss", "", "share of wrong (item, label) decisions", "sklearn hamming_loss", AS_PRED_MULTILABEL, false, NULL, false, as_open_hamming_loss) \
-    ROW("roc_auc", RANK_SET_ARGS, "chance that a positive scores above a negative", "sklearn roc_auc_score", AS_PRED_MULTILABEL, true, "auc auroc", true, as_open_roc_auc) \
-    ROW("average_precision", RANK_SET_ARGS, "area under the precision-recall steps", "sklearn average_precision_score", AS_PRED_MULTILABEL, true, "ap", true, as_open_average_precision) \
-    ROW("pearson", "", "linear correlation", "scipy.stats.pearsonr", AS_PRED_VALUE, false, "pearsonr", true, as_open_pearson) \
-    ROW("spearman", "", "correlation of ranks, ties share their mean rank", "scipy.stats.spearmanr", AS_PRED_VALUE, false, "spearmanr", true, as_open_spearman) \
-    ROW("mse", "", "mean squared error", "sklearn mean_squared_error", AS_PRED_VALUE, false, NULL, false, as_open_mse) \
-    ROW("rmse", "", "root of the mean squared error", "sklearn root_mean_squared_error", AS_PRED_VALUE, false, NULL, false, as_open_rmse) \
-    ROW("mae", "", "mean absolute error", "sklearn mean_absolute_error", AS_PRED_VALUE, false, NULL, false, as_open_mae) \
-    ROW("r2", "", "share of the variance that is explained", "sklearn r2_score", AS_PRED_VALUE, false, "r2_score", true, as_open_r2)
+    ROW("accuracy", "", "share of items with the right label", "sklearn accuracy_score", AS_PRED_CLASS, false, "acc", true, true, as_open_accuracy) \
+    ROW("balanced_accuracy", "", "mean recall of the gold labels", "sklearn balanced_accuracy_score", AS_PRED_CLASS, false, NULL, true, true, as_open_balanced_accuracy) \
+    ROW("precision", PRF_ARGS, "right among those predicted", PRF_REFERENCE, AS_PRED_CLASS, false, NULL, true, true, as_open_precision) \
+    ROW("recall", PRF_ARGS, "found among the gold ones", PRF_REFERENCE, AS_PRED_CLASS, false, NULL, true, true, as_open_recall) \
+    ROW("f1", PRF_ARGS, "harmonic mean of precision and recall", PRF_REFERENCE, AS_PRED_CLASS, false, "f1_score", true, true, as_open_f1) \
+    ROW("mcc", "", "Matthews correlation (R_K for several classes)", "sklearn matthews_corrcoef", AS_PRED_CLASS, false, "matthews matthews_correlation matthews_corrcoef", true, false, as_open_mcc) \
+    ROW("kappa", "linear | quadratic", "Cohen's kappa: agreement beyond chance", "sklearn cohen_kappa_score", AS_PRED_CLASS, false, "cohen_kappa", true, false, as_open_kappa) \
+    ROW("roc_auc", "binary | ovr | ovo, macro | weighted | class:NAME | per-class", "chance that a positive scores above a negative", "sklearn roc_auc_score", AS_PRED_CLASS, true, "auc auroc", true, true, as_open_roc_auc) \
+    ROW("average_precision", "binary | micro | macro | weighted | class:NAME | per-class", "area under the precision-recall steps", "sklearn average_precision_score", AS_PRED_CLASS, true, "ap", true, true, as_open_average_precision) \
+    ROW("log_loss", "", "mean negative log probability of the gold label, in nats", "sklearn log_loss", AS_PRED_CLASS, true, "nll cross_entropy", false, false, as_open_log_loss) \
+    ROW("brier", "half | sum", "squared error of the probabilities", "sklearn brier_score_loss", AS_PRED_CLASS, true, "brier_score", false, false, as_open_brier) \
+    ROW("ece", "bins:15 | mass:10", "gap between confidence and accuracy of the top label", "torchmetrics multiclass_calibration_error; uncertainty-calibration get_ece_em", AS_PRED_CLASS, true, NULL, false, true, as_open_ece) \
+    ROW("precision", SET_ARGS, "right among the labels predicted", PRF_REFERENCE, AS_PRED_MULTILABEL, false, NULL, true, true, as_open_set_precision) \
+    ROW("recall", SET_ARGS, "found among the gold labels", PRF_REFERENCE, AS_PRED_MULTILABEL, false, NULL, true, true, as_open_set_recall) \
+    ROW("f1", SET_ARGS, "harmonic mean of precision and recall", PRF_REFERENCE, AS_PRED_MULTILABEL, false, "f1_score", true, true, as_open_set_f1) \
+    ROW("subset_accuracy", "", "share of items with exactly the right set of labels", "sklearn accuracy_score", AS_PRED_MULTILABEL, false, "exact_match", true, true, as_open_subset_accuracy) \
+    ROW("hamming_loss", "", "share of wrong (item, label) decisions", "sklearn hamming_loss", AS_PRED_MULTILABEL, false, NULL, false, true, as_open_hamming_loss) \
+    ROW("roc_auc", RANK_SET_ARGS, "chance that a positive scores above a negative", "sklearn roc_auc_score", AS_PRED_MULTILABEL, true, "auc auroc", true, true, as_open_roc_auc) \
+    ROW("average_precision", RANK_SET_ARGS, "area under the precision-recall steps", "sklearn average_precision_score", AS_PRED_MULTILABEL, true, "ap", true, true, as_open_average_precision) \
+    ROW("pearson", "", "linear correlation", "scipy.stats.pearsonr", AS_PRED_VALUE, false, "pearsonr", true, false, as_open_pearson) \
+    ROW("spearman", "", "correlation of ranks, ties share their mean rank", "scipy.stats.spearmanr", AS_PRED_VALUE, false, "spearmanr", true, false, as_open_spearman) \
+    ROW("mse", "", "mean squared error", "sklearn mean_squared_error", AS_PRED_VALUE, false, NULL, false, false, as_open_mse) \
+    ROW("rmse", "", "root of the mean squared error", "sklearn root_mean_squared_error", AS_PRED_VALUE, false, NULL, false, false, as_open_rmse) \
+    ROW("mae", "", "mean absolute error", "sklearn mean_absolute_error", AS_PRED_VALUE, false, NULL, false, false, as_open_mae) \
+    ROW("r2", "", "share of the variance that is explained", "sklearn r2_score", AS_PRED_VALUE, false, "r2_score", true, false, as_open_r2)
 // clang-format on
-#define INFO_OF(name, args, about, reference, kind, probs, aliases, higher, open)                  \
+#define INFO_OF(name, args, about, reference, kind, probs, aliases, higher, percent, open)                  \
     {name, args, about, reference, kind, probs},
-#define ROW_OF(name, args, about, reference, kind, probs, aliases, higher, open)                   \
-    {aliases, higher, open},
+#define ROW_OF(name, args, about, reference, kind, probs, aliases, higher, percent, open)                   \
+    {aliases, higher, percent, open},
 static const as_metric_info infos[] = {METRICS(INFO_OF)};
 static const as_metric_row rows[] = {METRICS(ROW_OF)};
 
@@ -218,6 +218,9 @@ const double *as_metric_items(const as_metric *m) {
 }
 bool as_metric_is_proportion(const as_metric *m) {
     return m->proportion;
+}
+bool as_metric_is_percentage(const as_metric *m) {
+    return m->row->percent;
 }
 bool as_metric_higher_is_better(const as_metric *m) {
     return m->row->higher_is_better;

@@ -40,6 +40,7 @@ size_t as_metric_scratch(const as_metric *m);                /* bytes of scratch
 const double *as_metric_items(const as_metric *m);
 bool as_metric_is_proportion(const as_metric *m);            /* the mean of 0/1 scores: Wilson applies */
 bool as_metric_higher_is_better(const as_metric *m);
+bool as_metric_is_percentage(const as_metric *m);            /* a share of 1: tables for people show 100 times it */
 /* For display: the metric belongs to one label (per-class f1) -> its id, else -1. */
 int as_metric_label(const as_metric *m);
 

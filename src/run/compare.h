@@ -18,9 +18,8 @@ typedef struct as_system {
 typedef struct as_contest {
     const as_system *systems;
     int count;
-    const int32_t *cluster;        /* [n] or NULL */
+    const int32_t *cluster;        /* [n] dense numbers from 0, or NULL */
     const char *metrics;           /* comma list; NULL = the kind's defaults. The first decides the verdict */
-    const char *positive;          /* label name or NULL */
     double level;                  /* 0.95 */
     double margin;                 /* > 0: also equivalence (TOST) and non-inferiority within this many units of the metric */
     uint64_t seed;
@@ -31,7 +30,7 @@ typedef struct as_contest {
 typedef struct as_comparison {
     int a, b;
     const char *metric;            /* signature; owned by the result */
-    bool higher_is_better;
+    bool higher_is_better, percent; /* percent: shown as 100 times its value */
     double value_a, value_b, diff, low, high, level;
     const char *interval_method;   /* static: "newcombe", "bca", "multi-bootstrap", ... */
     double p, p_adjusted;          /* Holm over all pairs and metrics of the contest */
@@ -50,7 +49,7 @@ typedef struct as_comparison {
 typedef struct as_standing {
     int system;
     const char *metric;
-    bool higher_is_better;
+    bool higher_is_better, percent;
     double value, low, high;
     const char *method, *why;      /* of the interval; why there is none */
     double sd_seeds;               /* standard deviation of the value over seeds; NaN with one */

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "run/evaluate.h"
+#include "run/slices.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static as_status identify(evaluation *v, as_buf *config, char key[65], as_err *e
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
     /* Not part of the identity: versions, names of the logits. */
-    as_buf_fmt(config, ",\"version\":\"%s\",\"gemm\":\"%s\",\"values\":[", v->j->version, as_engine_gemm_name(v->ses.engine));
+    as_buf_fmt(config, ",\"version\":\"%s\",\"gemm\":\"%s\",\"kind\":\"%s\",\"values\":[", v->j->version, as_engine_gemm_name(v->ses.engine),
+               v->scored.kind == AS_LABEL_VALUE ? "regress" : v->scored.kind == AS_LABEL_MULTI ? "multilabel" : "classify");
     for (int i = 0; i < v->scored.num_labels; i++) {
         if (i) as_buf_char(config, ',');
         as_buf_json_str(config, as_str_of(v->scored.kind == AS_LABEL_VALUE ? "value" : v->scored.labels[i]));
@@ -100,6 +102,7 @@ static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink 
         as_log_line(v->j->log, AS_WARN, "%s: its classification head is not trained: these scores say nothing about the model", v->out->model);
     AS_TRY(as_scored_metrics(&v->scored, v->j, as_engine_threads(v->ses.engine), v->out, err));
     v->out->peak_bytes = as_peak_memory();
+    AS_TRY(as_evaluate_slices(&v->scored, v->j, &c, as_engine_threads(v->ses.engine), v->store, v->run.id, v->out, err));
     if (v->store) AS_TRY(as_evaluate_store(v->out, v->store, v->run.id, err));
     if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(as_store_run_end(v->store, v->run.id, AS_RUN_DONE, "{}", err));
     return sink ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;

@@ -43,7 +43,7 @@ typedef struct as_result_metric {
 typedef struct as_result_item {
     int64_t index;
     as_str id, text, pair, gold; /* gold.p NULL when the data has no labels */
-    as_str pred;                 /* label, labels joined with ';', or the number */
+    as_str pred;                 /* label, labels as a JSON list, or the number */
     const double *probs;         /* [num_labels] (class: softmax, multilabel: sigmoid), NULL for regression */
     const float *logits;
     char *const *labels;
@@ -63,6 +63,8 @@ typedef struct as_eval_result {
     char **labels;
     int num_labels;
     int64_t *confusion;          /* [labels, labels] rows gold, or NULL */
+    struct as_slice_row *slices; /* of the first metric */
+    size_t slice_count;
     bool head_fresh;             /* part of the head is random: the scores mean nothing */
     bool from_store;             /* nothing was computed */
     int64_t resumed;             /* items that were stored before */

@@ -58,12 +58,14 @@ void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out) {
         as_buf_str(out, s->labels[s->pred[i]]);
     } else {
         bool any = false;
+        as_buf_char(out, '[');
         for (int j = 0; j < s->num_labels; j++)
             if (s->pred_sets[i * s->num_labels + j]) {
-                if (any) as_buf_char(out, ';');
-                as_buf_str(out, s->labels[j]);
+                if (any) as_buf_char(out, ',');
+                as_buf_json_str(out, as_str_of(s->labels[j]));
                 any = true;
             }
+        as_buf_char(out, ']');
     }
 }
 
@@ -201,10 +203,13 @@ as_status as_score_predictions(const as_predictions *p, const int32_t *cluster, 
     return AS_OK;
 }
 
+as_status as_scored_predictions(as_scored *s, const as_job *j, as_predictions *out, as_err *err) {
+    gold_arrays(s, out);
+    return as_find_positive(out, j->positive, err);
+}
 as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_result *out, as_err *err) {
     as_predictions p;
-    gold_arrays(s, &p);
-    AS_TRY(as_find_positive(&p, j->positive, err));
+    AS_TRY(as_scored_predictions(s, j, &p, err));
     int32_t *cluster;
     AS_TRY(clusters(s->records, &cluster, err));
     const as_status st = as_score_predictions(&p, cluster, j, threads, out, err);

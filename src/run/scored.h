@@ -28,6 +28,8 @@ void as_scored_predict(as_scored *s, int64_t i);
 /* The prediction as text: label, labels as a JSON list, number. */
 void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out);
 as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_err *err) AS_CHECKED; /* in order */
+/* Gold and predictions as metrics take them, with --positive; arrays borrowed. Every item must be done and labelled. */
+as_status as_scored_predictions(as_scored *s, const as_job *j, as_predictions *out, as_err *err) AS_CHECKED;
 /* Fill metrics, confusion, labels, n of out. Every item must be done and have a gold label. */
 as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_result *out, as_err *err) AS_CHECKED;
 /* Set p->positive by the label's name; NULL leaves it. AS_USAGE with the nearest name. */

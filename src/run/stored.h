@@ -15,6 +15,7 @@ typedef struct as_stored {
     uint64_t *hash;                /* [n] of the content */
     int32_t *cluster;              /* [n] dense numbers, or NULL when no item has one */
     char **cluster_name;           /* [n] "" where there is none; NULL as cluster */
+    char **slices;                 /* [n] JSON object, column to value; "" where there is none */
     int64_t *tokens;
     int64_t n;
 } as_stored;

@@ -1,0 +1,17 @@
+/* print_contest.h: comparisons as people and programs read them. */
+#ifndef AS_CLI_PRINT_CONTEST_H
+#define AS_CLI_PRINT_CONTEST_H
+
+#include "cli/job_options.h"
+#include "run/compare.h"
+
+/* "90.1 [88.3, 91.8]" in percent, or as the metric is. */
+void as_print_score(as_buf *b, double value, double low, double high, bool percent);
+/* One line per system: score with interval, group, rank; with costs where they are known. */
+void as_print_standings(as_buf *b, const as_contest *c, const as_contest_result *r, const char *metric);
+/* One line per pair of a metric: difference with interval, p, adjusted p, smallest difference to be seen, tests. */
+void as_print_comparisons(as_buf *b, const as_contest *c, const as_contest_result *r, const char *metric);
+void as_print_verdict(as_buf *b, const as_contest_result *r);
+/* {"kind":"compare",...} per pair and {"kind":"verdict",...}. */
+void as_print_contest_json(as_buf *b, const as_contest *c, const as_contest_result *r);
+#endif
