@@ -187,10 +187,14 @@ static void test_stats_randomisation_of_the_mean_is_the_permutation_test(void **
 
 static void test_stats_values_equal_but_for_rounding_tie(void **state) {
     (void)state;
-    const double a[3] = {0.1, 0.2, 0.3}, b[3] = {0, 0, 0.6};
-    assert_true(randomise(a, b, 3, NULL, 0, 1, INFINITY).p == 1);
-    const double small[3] = {0.1e-200, 0.2e-200, 0.3e-200}, other[3] = {0, 0, 0.6e-200};
-    assert_true(randomise(small, other, 3, NULL, 0, 1, INFINITY).p == 1);
+    /* sums in plain doubles give 4 of the 16 patterns, for 0.1 + 0.1 + 0.1 - 0.1 > 0.2 */
+    double a[4] = {0.1, 0.1, 0.1, 0}, b[4] = {0, 0, 0, 0.1};
+    assert_true(randomise(a, b, 4, NULL, 0, 1, INFINITY).p == 10.0 / 16);
+    for (int i = 0; i < 4; i++) {
+        a[i] *= 1e-200;
+        b[i] *= 1e-200;
+    }
+    assert_true(randomise(a, b, 4, NULL, 0, 1, INFINITY).p == 10.0 / 16);
 }
 
 static void test_stats_undefined_draws_count_as_extreme(void **state) {
