@@ -15,7 +15,7 @@
 
 static const char *str_or(const char *s, const char *otherwise) { return s && s[0] ? s : otherwise; }
 
-/* A name as a file name: runs of "<>:/\|?*[] are "__", as in the harness; control characters and blanks at the ends too,
+/* A name as a file name: runs of "<>:/\|?*[] are "__", as in the harness; control characters too,
  * and never "." or "..". */
 static void safe_name(as_buf *out, const char *name) {
     bool in_run = false;
