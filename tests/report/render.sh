@@ -32,7 +32,7 @@ async function probe(name, width) {
   document.getElementById("r").textContent = list.join("\n"); document.title = "done"; })();
 </script>
 PAGE
-chrome --allow-file-access-from-files --virtual-time-budget=20000 --dump-dom "file://$out/probe.html" | sed -n '/<pre/,/<\/pre>/p' | sed 's/<[^>]*>//g' | grep '^page' >"$out/probe.txt" || true
+chrome --allow-file-access-from-files --virtual-time-budget=20000 --dump-dom "file://$out/probe.html" | sed -n '/<pre/,/<\/pre>/p' | sed 's/.*<pre[^>]*>//; s/<.*//' | grep '^page' >"$out/probe.txt" || true
 cat "$out/probe.txt"
 [ "$(wc -l <"$out/probe.txt")" -eq 12 ] || { echo "the pages could not be measured"; exit 1; }
 ! grep -qE 'overflow [1-9]' "$out/probe.txt" || { echo "a page is wider than its window"; exit 1; }
