@@ -88,7 +88,7 @@ static void tiles(as_buf *out, const as_eval_result *e) {
     }
     as_buf_clear(&v), as_report_count(&v, e->n), tile(out, &v, "items");
     if (e->seconds > 0 && e->n > 0) as_buf_clear(&v), as_report_short(&v, (double)e->n / e->seconds), tile(out, &v, "items/s");
-    if (e->peak_bytes > 0) as_buf_clear(&v), as_report_count(&v, (int64_t)((e->peak_bytes + 524288) / 1048576)), tile(out, &v, "MiB at most");
+    if (e->peak_bytes > 0) as_buf_clear(&v), as_report_count(&v, (int64_t)((e->peak_bytes + 524288) / 1048576)), tile(out, &v, "MiB peak memory");
     as_buf_str(out, "</ul>\n");
     as_buf_free(&v);
 }

@@ -127,7 +127,7 @@ static void item_row(as_buf *out, const item_table *t, const ranked *x) {
     as_buf_char(out, '>'), as_report_text(out, cell(s->gold, i), AS_REPORT_NAME), as_buf_str(out, "</td>");
     for (int k = 0; k < t->runs; k++) {
         const as_stored *run = stored_of(t, t->run[k]);
-        as_buf_str(out, run->p.kind == AS_PRED_VALUE ? "<td class=\"n\" data-h=\"" : item_wrong(run, i) ? "<td class=\"no\" data-h=\"" : "<td class=\"ok\" data-h=\"");
+        as_buf_str(out, run->p.kind == AS_PRED_VALUE ? "<td class=\"n\" data-h=\"" : "<td data-h=\"");
         if (t->last - t->first == 1) as_buf_str(out, "predicted");
         else {
             as_buf name = {0};
@@ -135,7 +135,8 @@ static void item_row(as_buf *out, const item_table *t, const ranked *x) {
             out->failed = out->failed || name.failed;
             as_buf_free(&name);
         }
-        as_buf_str(out, "\">"), as_report_text(out, cell(run->pred, i), AS_REPORT_NAME);
+        as_buf_str(out, run->p.kind == AS_PRED_VALUE ? "\">" : item_wrong(run, i) ? "\"><i class=\"no\">\xE2\x9C\x97</i> " : "\"><i class=\"ok\">\xE2\x9C\x93</i> ");
+        as_report_text(out, cell(run->pred, i), AS_REPORT_NAME);
         const double sure = item_confidence(run, i);
         if (t->last - t->first > 1 && isfinite(sure)) as_buf_str(out, " <small>"), as_report_fixed(out, sure, 3, "", false), as_buf_str(out, "</small>");
         as_buf_str(out, "</td>");

@@ -81,16 +81,16 @@ static bool any_margin(const as_contest_result *c) {
 
 static void comparison_row(as_buf *out, const as_report *r, const as_comparison *c, bool margin) {
     as_buf_str(out, "<tr><th scope=\"row\">"), as_report_text(out, as_report_system(r, c->a), AS_REPORT_NAME);
-    as_buf_str(out, " <span class=\"iv\">against</span> "), as_report_text(out, as_report_system(r, c->b), AS_REPORT_NAME);
-    as_buf_str(out, "</th><td>"), as_report_text(out, c->metric, AS_REPORT_NAME), as_buf_str(out, "</td><td class=\"n\">");
+    as_buf_str(out, " <span class=\"iv\">vs</span> "), as_report_text(out, as_report_system(r, c->b), AS_REPORT_NAME);
+    as_buf_str(out, "<br><small>"), as_report_text(out, c->metric, AS_REPORT_NAME), as_buf_str(out, "</small></th><td class=\"n\">");
     if (isfinite(c->diff)) {
         as_report_signed(out, c->diff, false), interval(out, c->low, c->high);
     } else {
         as_buf_str(out, "undefined");
     }
     as_buf_str(out, "</td><td class=\"n\">"), as_report_p(out, c->p, false), as_buf_str(out, "</td><td class=\"n\">");
-    as_report_p(out, c->p_adjusted, false), as_buf_str(out, "</td><td>");
-    as_report_text(out, c->why ? c->why : c->test_method, 0), as_buf_str(out, "</td><td class=\"n\">");
+    as_report_p(out, c->p_adjusted, false), as_buf_str(out, "<br><small>");
+    as_report_text(out, c->why ? c->why : c->test_method, 0), as_buf_str(out, "</small></td><td class=\"n\">");
     as_report_score(out, c->mde, false), as_buf_str(out, "</td><td class=\"n\">");
     if (isfinite(c->items_needed) && c->items_needed < 9e15) as_report_count(out, (int64_t)ceil(c->items_needed)); else as_buf_str(out, "n/a");
     as_buf_str(out, "</td>");
@@ -108,11 +108,11 @@ static void comparison_row(as_buf *out, const as_report *r, const as_comparison 
 void as_html_comparisons(as_buf *out, const as_report *r) {
     const as_contest_result *c = r->contest;
     const bool margin = any_margin(c);
-    as_buf_str(out, "<div class=\"scroll\"><table class=\"wide\"><thead><tr><th scope=\"col\" class=\"t\">pair</th><th scope=\"col\">metric</th><th scope=\"col\" class=\"n\">difference</th>"
-                    "<th scope=\"col\" class=\"n\">p</th><th scope=\"col\" class=\"n\">p, Holm</th><th scope=\"col\">test</th><th scope=\"col\" class=\"n\">detectable</th>"
-                    "<th scope=\"col\" class=\"n\">items needed</th>");
-    if (margin) as_buf_str(out, "<th scope=\"col\" class=\"n\">p, equivalent</th><th scope=\"col\" class=\"n\">p, not worse</th>");
-    as_buf_str(out, "<th scope=\"col\" class=\"n\">both / first / second / neither</th></tr></thead><tbody>\n");
+    as_buf_str(out, "<div class=\"scroll\"><table class=\"wide\"><thead><tr><th scope=\"col\" class=\"t\">pair</th><th scope=\"col\" class=\"n\">difference</th>"
+                    "<th scope=\"col\" class=\"n\">p</th><th scope=\"col\" class=\"n\">p, Holm</th><th scope=\"col\" class=\"n\">detectable</th>"
+                    "<th scope=\"col\" class=\"n\">items<br>needed</th>");
+    if (margin) as_buf_str(out, "<th scope=\"col\" class=\"n\">p,<br>equivalent</th><th scope=\"col\" class=\"n\">p,<br>not worse</th>");
+    as_buf_str(out, "<th scope=\"col\" class=\"n\">both / first /<br>second / neither</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < c->comparison_count; i++)
         comparison_row(out, r, &c->comparisons[i], margin);
     as_buf_str(out, "</tbody></table></div>\n<p class=\"key\">Detectable: the smallest difference that these items show with power 0.8. Items needed: to show a difference "
@@ -141,13 +141,14 @@ void as_html_metrics(as_buf *out, const as_report *r) {
     for (int i = 0; i < r->run_count; i++)
         rows += r->runs[i].result ? r->runs[i].result->metric_count : 0;
     if (rows == 0) return;
-    as_buf_str(out, r->run_count > 4 ? "<details class=\"more\"><summary>All metrics of all runs</summary>\n" : "<h3>All metrics</h3>\n");
+    const bool folded = r->contest != NULL || r->run_count > 4;
+    as_buf_str(out, folded ? "<details class=\"more\"><summary>All metrics of all runs</summary>\n" : "<h3>All metrics</h3>\n");
     as_buf_str(out, "<div class=\"scroll\"><table class=\"wide\"><thead><tr><th scope=\"col\">run</th><th scope=\"col\">metric</th><th scope=\"col\" class=\"n\">value [interval]</th>"
                     "<th scope=\"col\">interval by</th><th scope=\"col\" class=\"n\">items</th></tr></thead><tbody>\n");
     for (int i = 0; i < r->run_count; i++)
         if (r->runs[i].result) metric_rows(out, r, i);
     as_buf_str(out, "</tbody></table></div>\n");
-    if (r->run_count > 4) as_buf_str(out, "</details>\n");
+    if (folded) as_buf_str(out, "</details>\n");
 }
 
 /* --- slices --- */
@@ -172,6 +173,7 @@ static void slice_forest(as_buf *out, const as_report_run *run, const as_slice_r
     for (size_t i = 0; i < count && n < SLICE_PLOT; i++) {
         slice_label(&label[n], order[i]);
         as_report_count(&note[n], order[i]->n), as_buf_str(&note[n], order[i]->n == 1 ? " item" : " items");
+        if (order[i]->why) as_buf_str(&note[n], ": "), as_buf_str(&note[n], order[i]->why);
         out->failed = out->failed || label[n].failed || note[n].failed;
         rows[n] = (as_forest_row){label[n].p, order[i]->score, order[i]->low, order[i]->high, order[i]->why, note[n].p, order[i]->worse};
         n++;

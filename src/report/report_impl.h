@@ -28,7 +28,7 @@ void as_report_score(as_buf *out, double x, bool ascii);
 void as_report_signed(as_buf *out, double x, bool ascii);       /* "+0.0123" */
 void as_report_p(as_buf *out, double p, bool ascii);            /* "< 0.0001", "0.0312" */
 void as_report_count(as_buf *out, int64_t n);                   /* "22,713,216" */
-void as_report_short(as_buf *out, double x);                    /* 3 significant digits: "1.2k", "0.05" */
+void as_report_short(as_buf *out, double x);                    /* 3 significant digits: "1.2k", "0.05", "3e-5" */
 void as_report_duration(as_buf *out, double seconds);           /* "48 s", "3 min 20 s" */
 void as_report_percent(as_buf *out, double share, int decimals);/* "95 %": the blank does not break */
 void as_report_level(as_buf *out, double level);                 /* of an interval: "95 %", "99.9 %" */
@@ -89,7 +89,7 @@ typedef struct as_scale { double lo, hi; bool log; } as_scale;
 as_scale as_svg_scale(double lo, double hi, bool log);   /* with a margin; never empty */
 double as_svg_at(const as_scale *s, double x);           /* 0..1 */
 int as_svg_ticks(double tick[12], const as_scale *s, int about);
-void as_svg_tick(as_buf *out, const as_scale *s, double value); /* its text */
+void as_svg_tick(as_buf *out, const as_scale *s, const double tick[12], int n, int i); /* the text of one */
 /* A plot of `height` px: as_svg_begin draws the frame, the grid and the ticks, and opens a drawing area of 1000 x 1000 units
  * (y downwards) for lines and bars; as_svg_overlay closes that, for markers and texts; as_svg_end closes the plot. */
 enum { AS_SVG_LEFT = 13, AS_SVG_WIDTH = 84, AS_SVG_TOP = 26, AS_SVG_BOTTOM = 44 };

@@ -114,7 +114,13 @@ void as_report_short(as_buf *out, double x) {
     static const struct { double size; const char *unit; } units[] = {{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}};
     const double size = fabs(x);
     const char *unit = "";
-    for (size_t i = 0; i < AS_COUNT(units) && size > 0; i++) {
+    char power[16] = "";
+    if (size > 0 && size < 0.00095 && isfinite(x)) {
+        const int e = (int)floor(log10(size * 1.0005));
+        x /= pow(10, e), unit = power;
+        snprintf(power, sizeof power, "e-%d", -e);
+    }
+    for (size_t i = 0; i < AS_COUNT(units) && size >= 0.9995; i++) {
         if (size < units[i].size * 0.9995) continue;
         x /= units[i].size, unit = units[i].unit;
         break;

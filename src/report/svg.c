@@ -41,7 +41,7 @@ int as_svg_ticks(double tick[12], const as_scale *s, int about) {
     if (n >= 2) return n;
     const double raw = (s->hi / 2 - s->lo / 2) / about * 2, power = pow(10, floor(log10(raw)));
     double step = power;
-    for (int k = 0; k < 3 && step < raw * 0.999; k++)
+    for (int k = 0; k < 3 && step < raw * 0.7; k++)
         step = power * (k == 0 ? 2 : k == 1 ? 5 : 10);
     n = 0;
     for (double i = ceil(s->lo / step - 1e-9); n < 12 && i * step <= s->hi + step * 1e-9; i++)
@@ -49,16 +49,16 @@ int as_svg_ticks(double tick[12], const as_scale *s, int about) {
     return n;
 }
 
-void as_svg_tick(as_buf *out, const as_scale *s, double value) {
-    const double range = s->hi - s->lo;
-    if (s->log || fabs(value) >= 10000 || !(range < 10000)) {
-        as_report_short(out, value);
+void as_svg_tick(as_buf *out, const as_scale *s, const double tick[12], int n, int i) {
+    const double most = fmax(fabs(tick[0]), fabs(tick[n - 1]));
+    if (s->log || most >= 10000 || most < 0.001 || n < 2) {
+        as_report_short(out, tick[i]);
         return;
     }
     int decimals = 0;
-    for (double step = range / 5; step < 0.999 && decimals < 9; step *= 10)
+    for (double step = tick[1] - tick[0]; step < 0.999 && decimals < 9; step *= 10)
         decimals++;
-    as_report_fixed(out, value, decimals, "", false);
+    as_report_fixed(out, tick[i], decimals, "", false);
 }
 
 /* --- pieces --- */
@@ -101,11 +101,11 @@ void as_svg_begin(as_buf *out, const as_plot *p) {
     const int nx = as_svg_ticks(x, &p->x, 5), ny = as_svg_ticks(y, &p->y, 5);
     for (int i = 0; i < nx; i++) {
         text_at(out, AS_SVG_LEFT + AS_SVG_WIDTH * as_svg_at(&p->x, x[i]), bottom + 17, "middle");
-        as_svg_tick(out, &p->x, x[i]), as_buf_str(out, "</text>");
+        as_svg_tick(out, &p->x, x, nx, i), as_buf_str(out, "</text>");
     }
     for (int i = 0; i < ny; i++) {
         text_at(out, AS_SVG_LEFT - 1.2, bottom - (bottom - AS_SVG_TOP) * as_svg_at(&p->y, y[i]) + 4, "end");
-        as_svg_tick(out, &p->y, y[i]), as_buf_str(out, "</text>");
+        as_svg_tick(out, &p->y, y, ny, i), as_buf_str(out, "</text>");
     }
     text_at(out, AS_SVG_LEFT + AS_SVG_WIDTH / 2.0, bottom + 36, "middle");
     as_report_text(out, p->x_name, AS_REPORT_NAME), as_buf_str(out, "</text><text class=\"yn\" x=\"0\" y=\"12\">");
@@ -188,7 +188,7 @@ static void forest_axis(as_buf *out, const as_scale *s) {
     for (int i = 0; i < n; i++) {
         const double x = forest_x(s, tick[i]);
         text_at(out, x, 15, x < 8 ? "start" : x > 92 ? "end" : "middle");
-        as_svg_tick(out, s, tick[i]), as_buf_str(out, "</text>");
+        as_svg_tick(out, s, tick, n, i), as_buf_str(out, "</text>");
     }
     as_buf_str(out, "</svg><span class=\"fv\"></span></div>\n");
 }
@@ -216,7 +216,7 @@ void as_svg_forest(as_buf *out, const as_forest *f) {
     as_buf_str(out, ". The numbers are in the table that follows.\">\n");
     for (size_t i = 0; i < f->count; i++) {
         const as_forest_row *row = &f->rows[i];
-        as_buf_str(out, row->strong ? "<div class=\"fr st\"><span class=\"fl\">" : "<div class=\"fr\"><span class=\"fl\">");
+        as_buf_fmt(out, "<div class=\"fr%s%s\"><span class=\"fl\">", row->strong ? " st" : "", isfinite(row->value) ? "" : " un");
         as_report_text(out, row->label, AS_REPORT_NAME);
         if (row->note) as_buf_str(out, " <small>"), as_report_text(out, row->note, 0), as_buf_str(out, "</small>");
         as_buf_str(out, "</span>");

@@ -250,7 +250,7 @@ static void confusion_cell(as_buf *out, bool right, int64_t n, int64_t row) {
 void as_svg_confusion(as_buf *out, const char *name, char *const *labels, int count, const int64_t *cells) {
     if (count < 1 || !cells || !labels) return;
     as_buf_str(out, "<figure class=\"half\"><figcaption>"), as_report_text(out, name, AS_REPORT_NAME);
-    as_buf_str(out, ": gold labels (rows) and predictions (columns)</figcaption>\n");
+    as_buf_str(out, "</figcaption>\n");
     if (count > AS_REPORT_CELLS) {
         confusion_pairs(out, labels, count, cells);
         as_buf_str(out, "</figure>\n");
@@ -269,5 +269,5 @@ void as_svg_confusion(as_buf *out, const char *name, char *const *labels, int co
             confusion_cell(out, g == k, cells[g * count + k], row);
         as_buf_str(out, "<td class=\"n\">"), as_report_count(out, row), as_buf_str(out, "</td></tr>\n");
     }
-    as_buf_str(out, "</tbody></table></div>\n<p class=\"key\">Shade: share of the row. Outlined: right.</p></figure>\n");
+    as_buf_str(out, "</tbody></table></div>\n<p class=\"key\">Rows: gold labels. Columns: predictions. Shade and percent: share of the row. Outlined: right.</p></figure>\n");
 }
