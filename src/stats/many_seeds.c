@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 32 };
+enum { CHUNK = 32, ENOUGH_SEEDS = 20 };
 
 typedef struct plan {
     const as_seeds *s;
@@ -158,15 +158,55 @@ static double variance_of(const double *v, int64_t n) {
     return squares / (double)(n - 1); /* NaN of one */
 }
 
-/* Standard error of the difference from the spread of the seeds' means. */
-static double se_of_seeds(const plan *p) {
+/* Squared standard error of the difference from the spread of the seeds' means, and what
+ * Satterthwaite's degrees of freedom divide by: the sum of v^2 / df over its parts. A system with
+ * one seed adds NaN to the first and nothing to the second. */
+typedef struct spread {
+    double variance, known, over_df;
+} spread;
+
+static void add_spread(spread *sum, const double *mean, int64_t seeds) {
+    const double v = variance_of(mean, seeds) / (double)seeds;
+    sum->variance += v;
+    if (isnan(v)) return;
+    sum->known += v;
+    sum->over_df += v * v / (double)(seeds - 1);
+}
+
+static spread spread_of_seeds(const plan *p) {
     const as_seeds *s = p->s;
-    if (s->b && s->paired_seeds)
-        for (int64_t k = 0; k < s->seeds_a; k++)
-            p->seed_a[k] -= p->seed_b[k];
-    const double of_a = variance_of(p->seed_a, s->seeds_a) / (double)s->seeds_a;
-    if (!s->b || s->paired_seeds) return sqrt(of_a);
-    return sqrt(of_a + variance_of(p->seed_b, s->seeds_b) / (double)s->seeds_b);
+    spread sum = {0};
+    const bool paired = s->b && s->paired_seeds;
+    for (int64_t k = 0; paired && k < s->seeds_a; k++)
+        p->seed_a[k] -= p->seed_b[k];
+    add_spread(&sum, p->seed_a, s->seeds_a);
+    if (s->b && !paired) add_spread(&sum, p->seed_b, s->seeds_b);
+    return sum;
+}
+
+/* Student's t of the difference, its variance being the sum of the seeds' and the items'. */
+static void fill_student(as_seeds_result *out, const plan *p, spread seeds) {
+    const double items = out->se_items * out->se_items, variance = seeds.known + items;
+    const double over_df = seeds.over_df + items * items / (double)(p->units.count - 1);
+    const double df = over_df > 0 ? variance * variance / over_df : INFINITY, se = sqrt(variance);
+    const double half = as_t_quantile(0.5 + 0.5 * p->o.level, df) * se;
+    out->student_interval.low = out->diff - half;
+    out->student_interval.high = out->diff + half;
+    out->student.df = df;
+    out->student.statistic = se > 0           ? out->diff / se
+                             : out->diff == 0 ? 0
+                                              : copysign(INFINITY, out->diff);
+    if (p->b)
+        out->student.p = 2 * as_t_cdf(-fabs(out->student.statistic), df);
+    else
+        out->student.why = "one system";
+}
+
+static const char *few_seeds(const as_seeds *s) {
+    const int64_t least = s->b && s->seeds_b < s->seeds_a ? s->seeds_b : s->seeds_a;
+    return least > 1 && least < ENOUGH_SEEDS
+               ? "few training seeds: the bootstrap over them is too short"
+               : NULL;
 }
 
 static const char *one_seed(const as_seeds *s) {
@@ -178,14 +218,14 @@ static const char *one_seed(const as_seeds *s) {
     return NULL;
 }
 
-static void fill_point(as_seeds_result *out, plan *p) {
+static spread fill_point(as_seeds_result *out, plan *p) {
     const as_seeds *s = p->s;
     out->a = sum_units(p->a, p->seed_a, p->item, s->a, s->seeds_a, 1, p);
     out->b = s->b ? sum_units(p->b, p->seed_b, p->item, s->b, s->seeds_b, -1, p) : NAN;
     out->diff = p->point = s->b ? out->a - out->b : out->a;
     p->scale = fmax(fabs(out->a), s->b ? fabs(out->b) : 0);
     out->se_items = as_standard_error(p->item, s->n, s->cluster, NULL);
-    out->se_seeds = se_of_seeds(p);
+    return spread_of_seeds(p);
 }
 
 static const char *first_problem(const as_seeds *s) {
@@ -195,6 +235,10 @@ static const char *first_problem(const as_seeds *s) {
     return NULL;
 }
 
+static void set_why(as_seeds_result *out, const char *why) {
+    out->interval.why = out->student_interval.why = out->test.why = out->student.why = why;
+}
+
 as_status as_multi_bootstrap(as_seeds_result *out, const as_seeds *s, const as_bootstrap_opts *o,
                              as_err *err) {
     *out = (as_seeds_result){.a = NAN, .b = NAN, .diff = NAN, .se_seeds = NAN, .se_items = NAN};
@@ -202,20 +246,28 @@ as_status as_multi_bootstrap(as_seeds_result *out, const as_seeds *s, const as_b
     AS_TRY(check_seeds(s, err));
     AS_TRY(settle_options(&p, o, err));
     out->interval = (as_interval){NAN, NAN, p.o.level, "percentile", NULL, 0, 0};
+    out->student_interval = (as_interval){NAN, NAN, p.o.level, "welch t", NULL, 0, 0};
     out->test = (as_test){.p = NAN, .statistic = NAN, .df = NAN, .method = "multi-bootstrap"};
+    out->student = (as_test){.p = NAN, .statistic = NAN, .df = NAN, .method = "welch t"};
     out->why_one_seed = one_seed(s);
-    out->interval.why = out->test.why = first_problem(s);
+    out->why_few_seeds = few_seeds(s);
+    set_why(out, first_problem(s));
     if (out->test.why) return AS_OK;
     AS_TRY(as_units_of(&p.units, s->n, s->cluster, s->a, err));
     as_status status = allocate(&p, err);
     if (status != AS_OK) goto done;
-    fill_point(out, &p);
-    if (p.units.count < 2 || !isfinite(p.point)) {
-        out->interval.why = out->test.why = !isfinite(p.point) ? "the scores are too large to add"
-                                            : s->n > 1         ? "one cluster has no spread"
-                                                               : "one item has no spread";
+    const spread seeds = fill_point(out, &p);
+    out->se_seeds = sqrt(seeds.variance);
+    if (!isfinite(p.point))
+        set_why(out, "the scores are too large to add");
+    else if (p.units.count < 2)
+        set_why(out, s->n > 1 ? "one cluster has no spread" : "one item has no spread");
+    if (out->test.why) goto done;
+    if (isnan(out->se_items)) { /* the scores are fit to add, so that only memory can be missing */
+        status = as_fail_nomem(err, "clusters", (size_t)s->n * 2 * sizeof *s->cluster);
         goto done;
     }
+    fill_student(out, &p, seeds);
     as_parallel_for(p.o.threads, (p.o.resamples + CHUNK - 1) / CHUNK, draw_chunk, &p);
     out->test = test_of(&p);
     out->interval = as_interval_of_replicates(p.theta, p.o.resamples, p.point, NULL, NULL, 0,
