@@ -253,11 +253,14 @@ static int cost_points(as_point *p, as_buf *names, const as_report *r, cost_kind
     return n;
 }
 
-static void costs(as_buf *out, const as_report *r) {
-    bool higher, open = false;
+static bool both_known(const as_point *p) { return isfinite(p->x) && isfinite(p->y); }
+
+/* The section, or (with `out` NULL) only whether there is one: two systems whose cost is known. */
+static bool costs(as_buf *out, const as_report *r) {
+    bool higher, open = false, failed = false;
     const char *metric = as_report_first_metric(r, &higher);
     const size_t most = r->contest ? r->contest->standing_count : (size_t)r->run_count;
-    if (!metric || most < 2) return;
+    if (!metric || most < 2) return false;
     as_point *p = as_calloc(most, sizeof *p);
     as_buf *names = as_calloc(most, sizeof *names);
     for (int kind = 0; p && names && kind < COST_KINDS; kind++) {
@@ -266,17 +269,18 @@ static void costs(as_buf *out, const as_report *r) {
         const int n = cost_points(p, names, r, (cost_kind)kind, metric);
         int known = 0;
         for (int i = 0; i < n; i++)
-            known += isfinite(p[i].x) && isfinite(p[i].y), out->failed = out->failed || names[i].failed;
-        if (known < 2 || out->failed) continue;
-        if (!open) as_html_head(out, "cost", "Cost"), as_buf_str(out, "<div class=\"pair\">\n");
+            known += both_known(&p[i]), failed = failed || names[i].failed;
+        if (known < 2 || failed) continue;
+        if (out && !open) as_html_head(out, "cost", "Cost"), as_buf_str(out, "<div class=\"pair\">\n");
         open = true;
-        as_svg_scatter(out, &(as_scatter){cost_axes[kind].title, cost_axes[kind].axis, metric, p, n, cost_axes[kind].higher, higher});
+        if (out) as_svg_scatter(out, &(as_scatter){cost_axes[kind].title, cost_axes[kind].axis, metric, p, n, cost_axes[kind].higher, higher});
     }
-    if (open) as_buf_str(out, "</div>\n</section>\n");
-    if (!p || !names) out->failed = true;
+    if (out && open) as_buf_str(out, "</div>\n</section>\n");
+    if (out && (!p || !names || failed)) out->failed = true;
     for (size_t i = 0; names && i < most; i++)
         as_buf_free(&names[i]);
     as_free(p), as_free(names);
+    return open;
 }
 
 /* --- learning curves --- */
@@ -356,7 +360,7 @@ static void per_run(as_buf *out, const as_report *r, const char *id, const char 
 static void contents(as_buf *out, const as_report *r) {
     const struct { const char *id, *name; bool there; } parts[] = {
         {"scores", "Scores", true}, {"differences", "Differences", r->contest && r->contest->comparison_count > 0},
-        {"learning", "Learning curves", any(r, has_steps)}, {"confusion", "Confusion", any(r, has_confusion)},
+        {"cost", "Cost", costs(NULL, r)}, {"learning", "Learning curves", any(r, has_steps)}, {"confusion", "Confusion", any(r, has_confusion)},
         {"calibration", "Calibration", any(r, has_probs)}, {"slices", "Slices", any(r, has_slices)},
         {"errors", "Errors", any(r, has_items)}, {"provenance", "Provenance", true}};
     as_buf_str(out, "<nav aria-label=\"Contents\"><ul>");
@@ -394,7 +398,7 @@ as_status as_report_html(as_buf *out, const as_report *r, as_err *err) {
     contents(out, r);
     scores(out, r);
     differences(out, r);
-    costs(out, r);
+    (void)costs(out, r);
     curves(out, r);
     per_run(out, r, "confusion", "Confusion", has_confusion);
     per_run(out, r, "calibration", "Calibration", has_probs);

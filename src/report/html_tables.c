@@ -39,15 +39,16 @@ static void cost_cells(as_buf *out, const as_system *s) {
     as_buf_str(out, "</td>");
 }
 
-static void standing_row(as_buf *out, const as_report *r, const as_standing *s, bool costs) {
-    as_buf_str(out, s->system == r->contest->best ? "<tr class=\"best\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
+static void standing_row(as_buf *out, const as_report *r, const as_standing *s, bool first) {
+    const bool best = first && s->system == r->contest->best;
+    as_buf_str(out, best ? "<tr class=\"best\"><th scope=\"row\">" : "<tr><th scope=\"row\">");
     as_report_text(out, as_report_system(r, s->system), AS_REPORT_NAME), as_buf_str(out, "</th>");
     value_cell(out, s->value, s->low, s->high, s->why);
     as_buf_str(out, "<td class=\"n\">"), as_report_fixed(out, s->sd_seeds, 4, "n/a", false), as_buf_str(out, "</td><td>");
     for (int k = 0; k < 26; k++)
         if (s->letters >> k & 1) as_buf_char(out, (char)('a' + k));
     as_buf_fmt(out, s->rank_low == s->rank_high ? "</td><td class=\"n\">%" PRId64 "</td>" : "</td><td class=\"n\">%" PRId64 "\xE2\x80\x93%" PRId64 "</td>", s->rank_low, s->rank_high);
-    if (costs && r->systems && s->system >= 0 && s->system < r->system_count) cost_cells(out, &r->systems[s->system]);
+    if (first && r->systems && s->system >= 0 && s->system < r->system_count) cost_cells(out, &r->systems[s->system]);
     as_buf_str(out, "</tr>\n");
 }
 
@@ -88,8 +89,8 @@ static void comparison_row(as_buf *out, const as_report *r, const as_comparison 
     } else {
         as_buf_str(out, "undefined");
     }
-    as_buf_str(out, "</td><td class=\"n\">"), as_report_p(out, c->p, false), as_buf_str(out, "</td><td class=\"n\">");
-    as_report_p(out, c->p_adjusted, false), as_buf_str(out, "<br><small>");
+    as_buf_str(out, "</td><td class=\"n\">"), as_report_p(out, c->p_adjusted, false), as_buf_str(out, "<br><small>");
+    if (!c->why) as_report_p(out, c->p, false), as_buf_str(out, c->test_method ? ", " : "");
     as_report_text(out, c->why ? c->why : c->test_method, 0), as_buf_str(out, "</small></td><td class=\"n\">");
     as_report_score(out, c->mde, false), as_buf_str(out, "</td><td class=\"n\">");
     if (isfinite(c->items_needed) && c->items_needed < 9e15) as_report_count(out, (int64_t)ceil(c->items_needed)); else as_buf_str(out, "n/a");
@@ -109,7 +110,7 @@ void as_html_comparisons(as_buf *out, const as_report *r) {
     const as_contest_result *c = r->contest;
     const bool margin = any_margin(c);
     as_buf_str(out, "<div class=\"scroll\"><table class=\"wide\"><thead><tr><th scope=\"col\" class=\"t\">pair</th><th scope=\"col\" class=\"n\">difference</th>"
-                    "<th scope=\"col\" class=\"n\">p</th><th scope=\"col\" class=\"n\">p, Holm</th><th scope=\"col\" class=\"n\">detectable</th>"
+                    "<th scope=\"col\" class=\"n\">p, Holm<br><small>p alone, test</small></th><th scope=\"col\" class=\"n\">detectable</th>"
                     "<th scope=\"col\" class=\"n\">items<br>needed</th>");
     if (margin) as_buf_str(out, "<th scope=\"col\" class=\"n\">p,<br>equivalent</th><th scope=\"col\" class=\"n\">p,<br>not worse</th>");
     as_buf_str(out, "<th scope=\"col\" class=\"n\">both / first /<br>second / neither</th></tr></thead><tbody>\n");

@@ -148,7 +148,8 @@ void as_report_duration(as_buf *out, double seconds) {
         as_report_short(out, seconds), as_buf_str(out, NBSP "s");
     } else if (seconds < 5940) {
         const int64_t whole = (int64_t)(seconds + 0.5);
-        as_buf_fmt(out, "%" PRId64 NBSP "min %" PRId64 NBSP "s", whole / 60, whole % 60);
+        as_buf_fmt(out, "%" PRId64 NBSP "min", whole / 60);
+        if (whole % 60) as_buf_fmt(out, " %" PRId64 NBSP "s", whole % 60);
     } else {
         const int64_t minutes = (int64_t)(fmin(seconds, 1e15) / 60 + 0.5);
         as_buf_fmt(out, "%" PRId64 NBSP "h %" PRId64 NBSP "min", minutes / 60, minutes % 60);

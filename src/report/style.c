@@ -11,7 +11,7 @@ static const char *const sheet[] = {
     "body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",Arial,"
     "\"PingFang SC\",\"Hiragino Sans GB\",\"Microsoft YaHei\",\"Noto Sans CJK SC\",\"Noto Sans SC\",\"Source Han Sans SC\",\"Noto Sans\",sans-serif;"
     "font-variant-numeric:tabular-nums;overflow-wrap:anywhere}\n"
-    "main,header,footer{max-width:62rem;margin:0 auto;padding:0 1.25rem}\n"
+    "main,header,footer{max-width:68rem;margin:0 auto;padding:0 1.25rem}\n"
     "header{padding-top:2rem}h1{font-size:1.7rem;line-height:1.2;margin:0 0 .25rem}h2{font-size:1.2rem;margin:2.5rem 0 .75rem;padding-bottom:.3rem;"
     "border-bottom:1px solid var(--line)}h3{font-size:1rem;margin:1.5rem 0 .5rem}p{margin:.5rem 0}.sub{color:var(--soft);margin:0}\n"
     "nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1rem;list-style:none;margin:1rem 0 0;padding:0}a{color:var(--c0)}\n",
@@ -30,7 +30,7 @@ static const char *const sheet[] = {
     "border-bottom:1px solid var(--faint);overflow-wrap:normal}td:last-child,th:last-child{padding-right:0}thead th{border-bottom:1px solid var(--line);color:var(--soft);"
     "font-weight:600;vertical-align:bottom}tbody th{font-weight:500}.n{text-align:right;white-space:nowrap}.n+td:not(.n),.n+th:not(.n){padding-left:1.1rem}.wide{width:100%}hr{border:0;border-top:1px dashed var(--line);margin:.35rem 0}"
     "td.t,th.t{min-width:11rem;overflow-wrap:anywhere}tr.best th,tr.best td{font-weight:700}.iv,small{color:var(--soft);font-size:.85em;font-weight:400}"
-    ".bad{color:var(--c1);font-weight:600}td .iv{white-space:nowrap}\n",
+    ".bad{color:var(--c1);font-weight:600}td .iv{white-space:nowrap}td small{white-space:normal}\n",
     "svg{display:block;max-width:100%;overflow:visible}svg text{fill:var(--soft);font-size:12px}svg text.yn{fill:var(--fg)}"
     ".grid{stroke:var(--faint);fill:none;vector-effect:non-scaling-stroke}.axis{stroke:var(--line);fill:none;vector-effect:non-scaling-stroke}"
     ".ref{stroke:var(--soft);stroke-dasharray:4 3;stroke-width:1.5;fill:none;vector-effect:non-scaling-stroke}"
