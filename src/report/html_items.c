@@ -135,7 +135,7 @@ static void item_row(as_buf *out, const item_table *t, const ranked *x) {
             out->failed = out->failed || name.failed;
             as_buf_free(&name);
         }
-        as_buf_str(out, run->p.kind == AS_PRED_VALUE ? "\">" : item_wrong(run, i) ? "\"><i class=\"no\">\xE2\x9C\x97</i> " : "\"><i class=\"ok\">\xE2\x9C\x93</i> ");
+        as_buf_str(out, run->p.kind == AS_PRED_VALUE ? "\">" : item_wrong(run, i) ? "\"><i class=\"no\">\xE2\x9C\x97</i>\xC2\xA0" : "\"><i class=\"ok\">\xE2\x9C\x93</i>\xC2\xA0");
         as_report_text(out, cell(run->pred, i), AS_REPORT_NAME);
         const double sure = item_confidence(run, i);
         if (t->last - t->first > 1 && isfinite(sure)) as_buf_str(out, " <small>"), as_report_fixed(out, sure, 3, "", false), as_buf_str(out, "</small>");

@@ -182,34 +182,53 @@ static void test_report_ticks_are_round_and_inside(void **state) {
 
 static void test_report_front_holds_what_nothing_dominates(void **state) {
     (void)state;
-    const as_point p[] = {{"slow and good", 10, 0.95, NONE, NONE}, {"fast and good", 100, 0.93, NONE, NONE}, {"dominated", 50, 0.90, NONE, NONE}, {"fastest", 1000, 0.6, NONE, NONE},
-                          {"equal", 100, 0.93, NONE, NONE}, {"unknown cost", NONE, 0.99, NONE, NONE}, {"worst", 5, 0.1, NONE, NONE}};
-    static const bool want[4][7] = {{1, 1, 0, 1, 1, 0, 0}, {1, 0, 0, 0, 0, 0, 1}, {0, 0, 0, 1, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 1}};
+    enum { N = 8 };
+    const as_point p[N] = {{"slow and good", 10, 0.95, NONE, NONE}, {"fast and good", 100, 0.93, NONE, NONE}, {"dominated", 50, 0.90, NONE, NONE}, {"fastest", 1000, 0.6, NONE, NONE},
+                           {"equal", 100, 0.93, NONE, NONE}, {"unknown cost", NONE, 0.99, NONE, NONE}, {"worst", 5, 0.1, NONE, NONE}, {"as good, slower", 90, 0.93, NONE, NONE}};
+    static const bool want[4][N] = {{1, 1, 0, 1, 1, 0, 0, 0}, {1, 0, 0, 0, 0, 0, 1, 0}, {0, 0, 0, 1, 0, 0, 1, 0}, {0, 0, 0, 0, 0, 0, 1, 0}};
     for (int k = 0; k < 4; k++) {
-        bool front[7];
-        as_svg_front(front, &(as_scatter){"t", "x", "y", p, 7, k % 2 == 0, k < 2});
+        bool front[N];
+        as_svg_front(front, &(as_scatter){"t", "x", "y", p, N, k % 2 == 0, k < 2});
         assert_memory_equal(front, want[k], sizeof front);
     }
 }
 
+/* Confidences on the edges of the bins, as both ways of counting them give them; neighbours are right and wrong in turn, so
+ * that an item in the wrong bin changes the ECE. */
 static void test_report_bins_agree_with_the_metric(void **state) {
     (void)state;
-    for (int labels = 2; labels <= 6; labels++) {
-        fixture *f = fix_open(1, AS_PRED_CLASS, 700, labels);
-        double *probs = (double *)f->stored[0].p.probs;
-        for (int i = 0; i < 15; i++) { /* the edges themselves */
-            for (int k = 0; k < labels; k++) probs[i * labels + k] = k == 0 ? (i + 1) / 15.0 : (1 - (i + 1) / 15.0) / (labels - 1);
+    for (int labels = 2; labels <= 6; labels++)
+        for (int edges = 0; edges < 3; edges++) {
+            fixture *f = fix_open(1, AS_PRED_CLASS, edges < 2 ? 15 : 700, labels);
+            as_predictions *p = &f->stored[0].p;
+            double *probs = (double *)p->probs;
+            for (int i = 0; i < 15 && edges < 2; i++) {
+                const double step = 1.0 / 15, sure = edges ? 1 - step * (14 - i) : step * (i + 1);
+                for (int k = 0; k < labels; k++) probs[i * labels + k] = k == 0 ? fmin(sure, 1) : 0;
+                ((int32_t *)p->gold)[i] = i % 2;
+            }
+            as_bin bins[AS_REPORT_BINS + 1];
+            as_metric *m = NULL;
+            assert_int_equal(as_metric_open(&m, "ece(bins:15)", p, NULL), AS_OK);
+            void *scratch = as_alloc_aligned(as_metric_scratch(m) + 64, 1);
+            assert_true(fabs(as_report_bins(bins, p) - as_metric_aggregate(m, NULL, scratch).value) < 1e-12);
+            int64_t n = 0;
+            for (int b = 0; b <= AS_REPORT_BINS; b++) n += bins[b].n;
+            assert_int_equal(n, p->n);
+            as_free_aligned(scratch), as_metric_free(m), fix_close(f);
         }
-        as_bin bins[AS_REPORT_BINS + 1];
-        as_metric *m = NULL;
-        assert_int_equal(as_metric_open(&m, "ece(bins:15)", &f->stored[0].p, NULL), AS_OK);
-        void *scratch = as_alloc_aligned(as_metric_scratch(m) + 64, 1);
-        assert_true(fabs(as_report_bins(bins, &f->stored[0].p) - as_metric_aggregate(m, NULL, scratch).value) < 1e-12);
-        int64_t n = 0;
-        for (int b = 0; b <= AS_REPORT_BINS; b++) n += bins[b].n;
-        assert_int_equal(n, 700);
-        as_free_aligned(scratch), as_metric_free(m), fix_close(f);
-    }
+}
+
+static void test_report_confusion_shows_counts_and_shares_of_rows(void **state) {
+    (void)state;
+    char *labels[] = {(char *)"no", (char *)"yes", (char *)"never"};
+    const int64_t cells[] = {8, 2, 0, 1, 9, 2, 0, 0, 0};
+    as_buf b = {0};
+    as_svg_confusion(&b, "m", labels, 3, cells);
+    check_html(&b);
+    has(&b, "<td class=\"q7 dg\"><b>8</b><small>80\xc2\xa0%</small></td><td class=\"q2\"><b>2</b><small>20\xc2\xa0%</small></td><td class=\"q0\"><b>0</b></td><td class=\"n\">10</td>");
+    has(&b, "<td class=\"q0 dg\"><b>0</b></td><td class=\"n\">0</td>"); /* a label without items */
+    as_buf_free(&b);
 }
 
 /* --- pages --- */
@@ -542,7 +561,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_report_text_is_escaped_cut_and_cleaned), cmocka_unit_test(test_report_numbers_read_well_in_any_locale),
         cmocka_unit_test(test_report_ticks_are_round_and_inside), cmocka_unit_test(test_report_front_holds_what_nothing_dominates),
-        cmocka_unit_test(test_report_bins_agree_with_the_metric), cmocka_unit_test(test_report_one_run_has_every_section),
+        cmocka_unit_test(test_report_bins_agree_with_the_metric), cmocka_unit_test(test_report_confusion_shows_counts_and_shares_of_rows), cmocka_unit_test(test_report_one_run_has_every_section),
         cmocka_unit_test(test_report_contest_names_pairs_and_undefined_values), cmocka_unit_test(test_report_every_kind_and_size_is_well_formed),
         cmocka_unit_test(test_report_runs_without_results_or_items_still_show), cmocka_unit_test(test_report_hostile_texts_stay_text),
         cmocka_unit_test(test_report_long_texts_and_many_errors_are_cut_and_counted), cmocka_unit_test(test_report_runs_of_other_items_get_tables_of_their_own),
