@@ -21,15 +21,19 @@ typedef struct as_seeds_result {
 as_status as_multi_bootstrap(as_seeds_result *out, const as_seeds *s, const as_bootstrap_opts *o, as_err *err) AS_CHECKED;
 
 /* Almost stochastic order (del Barrio et al. 2018; Dror et al. 2019): eps_min in [0, 1] for "A's scores are stochastically
- * larger than B's"; below 0.5 (stricter: 0.2) A is better. Quantile grid dt 0.005, sigma from `resamples` bootstraps. */
+ * larger than B's"; below 0.5 (stricter: 0.2) A is better. Quantile grid dt 0.005, sigma from `resamples` bootstraps:
+ * eps_min = violation ratio + z_level sigma, so that level 0.95 gives an upper bound and 0.5 the ratio itself. AS_NUMERIC: a
+ * score is not finite. */
 as_status as_almost_stochastic_order(double *eps_min, const double *a, int64_t na, const double *b, int64_t nb, double level,
                                      const as_random_opts *o, as_err *err) AS_CHECKED;
 
 /* --- systems x tasks: score [tasks, systems], larger is better --- */
-/* Friedman's chi-squared with ties (scipy friedmanchisquare); mean_rank [systems], 1 = best, may be NULL. */
+/* Friedman's chi-squared with ties (scipy friedmanchisquare); mean_rank [systems], 1 = best, may be NULL.
+ * p is 1 where all tie; NaN with its why for no task, one system, a NaN. */
 as_status as_friedman_test(as_test *out, double *mean_rank, const double *score, int64_t tasks, int64_t systems, as_err *err) AS_CHECKED;
 /* Nemenyi's critical difference of mean ranks (Demsar 2006): q / sqrt(2) sqrt(k (k + 1) / (6 N)), q the upper quantile of the
- * studentised range with infinite df; and the p of a difference of mean ranks (scikit-posthocs). Relative error of p < 1e-6. */
+ * studentised range with infinite df; and the p of a difference of mean ranks (scikit-posthocs). Relative error of p < 1e-6.
+ * level 0.95 = a family-wise error of 0.05. */
 double as_nemenyi_critical_difference(int64_t tasks, int64_t systems, double level);
 double as_nemenyi_p(double rank_difference, int64_t tasks, int64_t systems);
 
@@ -42,7 +46,8 @@ as_status as_bradley_terry(double *strength, double *se, const double *wins, int
 typedef struct as_rope { double left, rope, right; } as_rope; /* probabilities that B is better, that they are equivalent, that A is */
 /* Correlated t for k-fold cross-validation: d [n] differences over runs * folds, test share of the data rho = 1 / folds. baycomp. */
 as_status as_bayes_correlated_t(as_rope *out, const double *d, int64_t n, int64_t folds, double rope, as_err *err) AS_CHECKED;
-/* Signed-rank and sign tests over tasks: d [n]; Dirichlet with prior strength 0.5 (sign: 1) at 0; 50,000 draws by default. */
+/* Signed-rank and sign tests over tasks: d [n]; Dirichlet with prior strength 0.5 (sign: 1) at 0; 50,000 draws by default.
+ * With rope 0 there is no region: rope is 0, left and right add to 1. AS_USAGE: no differences; AS_NUMERIC: one not finite. */
 as_status as_bayes_signed_rank(as_rope *out, const double *d, int64_t n, double rope, const as_random_opts *o, as_err *err) AS_CHECKED;
 as_status as_bayes_sign(as_rope *out, const double *d, int64_t n, double rope, const as_random_opts *o, as_err *err) AS_CHECKED;
 
@@ -65,7 +70,8 @@ as_sequence as_sequence_begin(double lower, double upper, double level, int64_t 
 void as_sequence_add(as_sequence *s, double x);
 
 /* Several systems on one test set: groups that cannot be told apart from pairwise adjusted p values [k, k] (symmetric) and
- * scores [k]: compact letter display (Piepho 2004), letters [k] bit sets (bit 0 = "a", the best group). k <= 64. */
+ * scores [k]: compact letter display (Piepho 2004), letters [k] bit sets (bit 0 = "a", the best group). k <= 64.
+ * p <= alpha tells two systems apart, a NaN does not. AS_NUMERIC: a score is NaN, or there are more than 64 groups. */
 as_status as_letter_groups(uint64_t *letters, const double *score, const double *p_adjusted, int64_t k, double alpha, as_err *err) AS_CHECKED;
 /* Rank interval of each system: 1 + number of systems significantly better .. k - number significantly worse. */
 void as_rank_intervals(int64_t *low, int64_t *high, const double *score, const double *p_adjusted, int64_t k, double alpha);
