@@ -97,14 +97,14 @@ static as_status read_files(comparing *w, as_err *err) {
 }
 
 /* --- the gate --- */
-static as_status gate(comparing *w, bool *fails, as_err *err) {
-    const as_options *o = &w->c->p.o;
+as_status as_cli_gate(as_cli *c, const as_contest *contest, const as_contest_result *result, bool *fails, as_err *err) {
+    const as_options *o = &c->p.o;
     *fails = false;
     if (!o->fail_if) return AS_OK;
     as_gate g;
-    AS_TRY(as_gate_check(&g, o->fail_if, &w->contest, &w->result, err));
+    AS_TRY(as_gate_check(&g, o->fail_if, contest, result, err));
     *fails = g.fails;
-    as_buf *b = &w->c->out.buf;
+    as_buf *b = &c->out.buf;
     if (o->json) {
         as_buf_fmt(b, "{\"kind\":\"gate\",\"fails\":%s,\"expression\":", g.fails ? "true" : "false");
         as_buf_json_str(b, as_str_of(o->fail_if)), as_buf_str(b, ",\"found\":"), as_buf_json_str(b, as_str_of(g.text)), as_buf_str(b, "}\n");
@@ -163,7 +163,7 @@ as_status as_cmd_compare(as_cli *c, as_err *err) {
     bool fails = false;
     if (s == AS_OK && c->p.o.json) print_json(&w);
     else if (s == AS_OK) print_text(&w);
-    if (s == AS_OK) s = gate(&w, &fails, err);
+    if (s == AS_OK) s = as_cli_gate(c, &w.contest, &w.result, &fails, err);
     release(&w);
     if (s == AS_OK) s = as_out_flush(&c->out, true, err);
     return s == AS_OK && fails ? AS_FAILED : s;

@@ -23,24 +23,12 @@ static as_status print_item(void *ctx, const as_result_item *item, as_err *err) 
     return as_out_flush(&c->out, false, err);
 }
 
-/* "models/bert-mini/" is shown as bert-mini; a Hub id keeps its organisation. */
-static const char *shown_name(as_cli *c, const char *model) {
-    size_t n = strlen(model);
-    while (n > 1 && model[n - 1] == '/') n--;
-    const char *dir = NULL;
-    as_err unseen;
-    size_t from = n;
-    while (from > 0 && model[from - 1] != '/') from--;
-    if (as_cli_model_dir(&dir, c, model, &unseen) == AS_OK && dir != model) from = 0;
-    const char *kept = as_arena_text(&c->arena, (as_str){model + from, n - from});
-    return kept ? kept : model;
-}
-
 static as_status eval_one(as_cli *c, const char *model, const as_data_cols *cols, as_err *err) {
     as_job j;
-    evaluating e = {.c = c, .model = shown_name(c, model)};
+    evaluating e = {.c = c};
     as_eval_result r = {0};
     AS_TRY(as_cli_job(&j, c, model, err));
+    e.model = j.model_name;
     if (c->p.o.csv) AS_TRY(as_csv_out_open(&e.csv, c->p.o.csv, c->p.o.data, &cols->table, err));
     const bool sink = c->p.o.items || e.csv;
     as_status s = as_run_eval(&j, c->p.o.data, cols, sink ? print_item : NULL, &e, &r, err);

@@ -34,7 +34,10 @@ as_status as_cmd_embed(as_cli *c, as_err *err);
 as_status as_cmd_finetune(as_cli *c, as_err *err);
 as_status as_cmd_eval(as_cli *c, as_err *err);
 as_status as_cmd_score(as_cli *c, as_err *err);
+as_status as_cmd_bench(as_cli *c, as_err *err);
 as_status as_cmd_compare(as_cli *c, as_err *err);
+as_status as_cmd_diff(as_cli *c, as_err *err);
+as_status as_cmd_report(as_cli *c, as_err *err);
 as_status as_cmd_runs(as_cli *c, as_err *err);
 
 /* help.c: pages for a terminal and for man; completion.c. */

@@ -62,10 +62,24 @@ as_status as_cli_model_dir(const char **out, as_cli *c, const char *model, as_er
     return AS_IO;
 }
 
+/* "models/bert-mini/" is shown as bert-mini; a Hub id keeps its organisation. */
+static const char *shown_name(as_cli *c, const char *model, bool is_folder) {
+    size_t n = strlen(model);
+    while (n > 1 && model[n - 1] == '/') n--;
+    size_t from = n;
+    while (from > 0 && model[from - 1] != '/') from--;
+    if (!is_folder) from = 0;
+    const char *kept = as_arena_text(&c->arena, (as_str){model + from, n - from});
+    return kept ? kept : model;
+}
+
 as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     const as_options *o = &c->p.o;
     *out = as_job_defaults();
-    if (model) AS_TRY(as_cli_model_dir(&out->model, c, model, err));
+    if (model) {
+        AS_TRY(as_cli_model_dir(&out->model, c, model, err));
+        out->model_name = shown_name(c, model, out->model == model);
+    }
     AS_TRY(as_cli_check_metrics(c, o->metric, err));
     if (o->isa && !as_isa_parse(o->isa, &out->isa)) {
         (void)as_fail(err, AS_USAGE, "--isa: unknown level \"%.32s\"", o->isa);

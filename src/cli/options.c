@@ -29,9 +29,11 @@ static const as_option table[] = {
     {"labels", "A,B,C", "the checkpoint's, else sorted", "label names in id order", GROUP_DATA, TAKES_LABEL | TAKES_SCORE, OPTION_TEXT, AT(labels), 0, 0},
     {"kind", "classify|multilabel|regress", "classify", "what the label is; multilabel cells are split at ; or are JSON lists", GROUP_DATA, TAKES_LABEL | TAKES_SCORE, OPTION_CHOICE, AT(kind), 0, 0},
     {"positive", "LABEL", "the second label", "positive class of binary metrics", GROUP_DATA, TAKES_METRIC | TAKES_COMPARE, OPTION_TEXT, AT(positive), 0, 0},
-    {"limit", "N", NULL, "the first N records only", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_INT, AT(limit), 1, BIG},
+    {"limit", "N", NULL, "the first N records only; diff: items shown", GROUP_DATA, TAKES_DATA | TAKES_SCORE | TAKES_DIFF, OPTION_INT, AT(limit), 1, BIG},
     {"dev", "FILE", NULL, "data to evaluate on while training", GROUP_DATA, TAKES_SPLIT, OPTION_TEXT, AT(dev), 0, 0},
     {"dev-fraction", "X", NULL, "without --dev: share of the data to hold out; 0 = none", GROUP_DATA, TAKES_SPLIT, OPTION_REAL, AT(dev_fraction), 0, 0.9},
+    {"eval-data", "FILE", NULL, "data that only the final scores see", GROUP_DATA, TAKES_BENCH, OPTION_TEXT, AT(eval_data), 0, 0},
+    {"test-fraction", "X", NULL, "without --eval-data: share of the data to hold out for the final scores", GROUP_DATA, TAKES_BENCH, OPTION_REAL, AT(test_fraction), 0.001, 0.9},
     {"pred", "FILE", NULL, "predictions: one a line, or a table with --pred-column; compare takes several", GROUP_DATA, TAKES_SCORE, OPTION_TEXTS, AT(preds), 0, 0},
     {"gold", "FILE", "the file of --pred", "true labels: one a line, or a table with --gold-column", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(gold), 0, 0},
     {"pred-column", "COL", NULL, "column of the prediction", GROUP_DATA, TAKES_SCORE, OPTION_TEXT, AT(pred_column), 0, 0},
@@ -49,16 +51,19 @@ static const as_option table[] = {
     {"again", NULL, NULL, "compute anew what is stored", GROUP_WORK, TAKES_STORE, OPTION_FLAG, AT(again), 0, 0},
     {"metric", "LIST", "those of the kind", "metrics, separated by commas: accuracy,f1(macro)", GROUP_WORK, TAKES_METRIC | TAKES_COMPARE, OPTION_TEXT, AT(metric), 0, 0},
     {"level", "PERCENT", NULL, "confidence level of the intervals", GROUP_WORK, TAKES_METRIC | TAKES_COMPARE, OPTION_REAL, AT(level), 1, 99.999},
-    {"margin", "X", NULL, "also test equivalence and non-inferiority within this much of the metric", GROUP_WORK, TAKES_COMPARE, OPTION_REAL, AT(margin), 0, 1e9},
+    {"margin", "X", NULL, "also test equivalence and non-inferiority within this much of the metric", GROUP_WORK, TAKES_COMPARE | TAKES_BENCH, OPTION_REAL, AT(margin), 0, 1e9},
     {"fail-if", "EXPR", NULL, "status 1 if it holds: \"accuracy(new) < accuracy(old) - 0.01 at 95%\"; old is the first, new the last", GROUP_WORK, TAKES_GATE, OPTION_TEXT, AT(fail_if), 0, 0},
     {"ci", "wilson|clopper-pearson|bca|percentile", "wilson for shares, else bca", "method of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_CHOICE, AT(ci), 0, 0},
     {"top", "N", NULL, "words to show for each mask", GROUP_WORK, TAKES_TOP, OPTION_INT, AT(top), 1, 1000},
     {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},
     /* --- training --- */
-    {"out", "DIR", NULL, "folder for the checkpoint; one that holds another run's result is refused", GROUP_TRAINING, TAKES_TRAIN, OPTION_TEXT, AT(out), 0, 0},
+    {"out", "PATH", NULL, "folder for checkpoints; one that holds another run's result is refused. report: the page; also -o", GROUP_WORK, TAKES_TRAIN | TAKES_REPORT, OPTION_TEXT, AT(out), 0, 0},
     {"dry-run", NULL, NULL, "print steps, time and memory, and train nothing", GROUP_TRAINING, TAKES_TRAIN, OPTION_FLAG, AT(dry_run), 0, 0},
-    {"folds", "N", NULL, "cross-validate with N fresh trainings; saves no checkpoint", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(folds), 2, 1000},
-    {"scratch", NULL, NULL, "begin with random weights", GROUP_TRAINING, TAKES_TRAIN, OPTION_FLAG, AT(scratch), 0, 0},
+    {"folds", "N", NULL, "cross-validate with N fresh trainings; saves no checkpoint", GROUP_TRAINING, TAKES_FOLDS, OPTION_INT, AT(folds), 2, 1000},
+    {"seeds", "K", NULL, "trainings of each model: seed, seed + 1, ...", GROUP_TRAINING, TAKES_BENCH, OPTION_INT, AT(seeds), 1, 1000},
+    {"search", "N", NULL, "learning rates to try for each model, on the dev data alone", GROUP_TRAINING, TAKES_BENCH, OPTION_INT, AT(search), 1, 8},
+    {"no-baselines", NULL, NULL, "leave majority, random and bag of words out", GROUP_TRAINING, TAKES_BENCH, OPTION_FLAG, AT(no_baselines), 0, 0},
+    {"scratch", NULL, NULL, "begin with random weights", GROUP_TRAINING, TAKES_FOLDS, OPTION_FLAG, AT(scratch), 0, 0},
     {"epochs", "X", NULL, "passes over the data", GROUP_TRAINING, TAKES_TRAIN, OPTION_REAL, AT(train.epochs), 1e-6, 1e6},
     {"steps", "N", NULL, "optimiser steps, in place of --epochs", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.steps), 1, BIG},
     {"batch-size", "N", NULL, "items in a batch", GROUP_TRAINING, TAKES_TRAIN, OPTION_INT, AT(train.batch_size), 1, 1e6},
@@ -81,8 +86,14 @@ static const as_option table[] = {
     /* --- output --- */
     {"json", NULL, NULL, "JSON Lines on standard output, one object per result", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(json), 0, 0},
     {"items", NULL, NULL, "every item, too (with --json one object each)", GROUP_OUTPUT, TAKES_ITEMS, OPTION_FLAG, AT(items), 0, 0},
-    {"csv", "FILE", NULL, "write the input's columns with predictions beside them", GROUP_OUTPUT, TAKES_CSV, OPTION_TEXT, AT(csv), 0, 0},
+    {"csv", "FILE", NULL, "write the input's columns with predictions beside them; report: the metrics", GROUP_OUTPUT, TAKES_CSV | TAKES_REPORT, OPTION_TEXT, AT(csv), 0, 0},
     {"junit", "FILE", NULL, "write the outcome of --fail-if as JUnit XML", GROUP_OUTPUT, TAKES_GATE, OPTION_TEXT, AT(junit), 0, 0},
+    {"markdown", "FILE", NULL, "write the tables as Markdown", GROUP_OUTPUT, TAKES_REPORT, OPTION_TEXT, AT(markdown), 0, 0},
+    {"latex", "FILE", NULL, "write the tables as LaTeX (booktabs)", GROUP_OUTPUT, TAKES_REPORT, OPTION_TEXT, AT(latex), 0, 0},
+    {"lm-eval-output", "DIR", NULL, "write results and samples as lm-evaluation-harness does", GROUP_OUTPUT, TAKES_REPORT, OPTION_TEXT, AT(lm_eval), 0, 0},
+    {"only", "fixed|broken|both-wrong|changed|all", "changed", "which items to show: those that only the second, only the first, or neither has right", GROUP_OUTPUT, TAKES_DIFF, OPTION_CHOICE, AT(only), 0, 0},
+    {"sort", "item|confidence|length", "confidence", "order: of the data, largest change of the true label's probability first, longest first", GROUP_OUTPUT, TAKES_DIFF, OPTION_CHOICE, AT(sort), 0, 0},
+    {"find", "TEXT", NULL, "only items whose text holds this", GROUP_OUTPUT, TAKES_DIFF, OPTION_TEXT, AT(find), 0, 0},
     {"quiet", NULL, NULL, "no progress and no notes on standard error; warnings stay", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(quiet), 0, 0},
     {"help", NULL, NULL, "this page", GROUP_OUTPUT, TAKES_ALWAYS, OPTION_FLAG, AT(help), 0, 0},
 };
@@ -98,7 +109,7 @@ const char *as_option_group_name(as_option_group g) {
 }
 
 as_options as_options_defaults(void) {
-    return (as_options){.db = "assay.db", .seed = 1, .level = 95, .top = 5, .dev_fraction = 0.1, .train = as_recipe_defaults()};
+    return (as_options){.db = "assay.db", .seed = 1, .level = 95, .top = 5, .dev_fraction = 0.1, .test_fraction = 0.2, .seeds = 3, .train = as_recipe_defaults()};
 }
 
 const char *as_option_default(const as_option *o, char *buf, size_t size) {
@@ -232,7 +243,7 @@ as_status as_option_set(as_parsed *p, size_t row, const char *where, const char 
 
 /* One "--name", "--name=value" or "--name value"; *i moves on when the value is an argument of its own. */
 static as_status parse_one(as_parsed *p, const as_command *c, int argc, char **argv, int *i, as_err *err) {
-    const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+    const char *name = strcmp(argv[*i], "-o") == 0 ? "out" : argv[*i] + 2, *equals = strchr(name, '=');
     const size_t n = equals ? (size_t)(equals - name) : strlen(name);
     char where[80];
     size_t row;
@@ -256,6 +267,8 @@ static as_status parse_all(as_parsed *p, const as_command *c, int argc, char **a
     for (int i = 0; i < argc; i++) {
         if (options && strcmp(argv[i], "--") == 0)
             options = false;
+        else if (options && strcmp(argv[i], "-o") == 0)
+            AS_TRY(parse_one(p, c, argc, argv, &i, err));
         else if (options && (strcmp(argv[i], "-h") == 0))
             p->o.help = true;
         else if (options && strncmp(argv[i], "--", 2) == 0)

@@ -29,6 +29,7 @@ typedef enum as_takes {
     TAKES_REPORT = 1 << 18,
     TAKES_BENCH = 1 << 19,
     TAKES_GATE = 1 << 20,
+    TAKES_FOLDS = 1 << 21, /* one training or several of one kind */
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -46,13 +47,16 @@ typedef struct as_options {
     int64_t max_split, limit;
     bool no_quotes, no_header, keep_cr;
     double dev_fraction;
-    int64_t folds;
+    int64_t folds, seeds, search;
+    const char *eval_data;
+    double test_fraction;
+    bool no_baselines;
     const char *out, *db, *recipe, *isa, *dtype, *metric, *ci;
     bool again, dry_run, scratch;
     int64_t seed, threads, batch_tokens, max_length, top;
     double level;
     bool json, items, quiet, help;
-    const char *csv, *schedule, *fail_if, *junit;
+    const char *csv, *schedule, *fail_if, *junit, *markdown, *latex, *lm_eval, *only, *sort, *find;
     double margin;
     as_recipe train;
 } as_options;

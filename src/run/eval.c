@@ -76,6 +76,16 @@ static as_status score_rest(evaluation *v, as_err *err) {
     return s;
 }
 
+static as_status end_run(evaluation *v, as_err *err) {
+    const as_eval_result *o = v->out;
+    const as_run_cost cost = {.seconds = o->seconds, .items_per_second = o->seconds > 0 ? (double)(o->n - o->resumed) / o->seconds : 0, .peak_bytes = o->peak_bytes};
+    as_buf json = {0};
+    as_status s = as_run_cost_json(&json, &cost, err);
+    if (s == AS_OK) s = as_store_run_end(v->store, v->run.id, AS_RUN_DONE, json.p, err);
+    as_buf_free(&json);
+    return s;
+}
+
 static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
     AS_TRY(as_session_open(&v->ses, v->j, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = v->j->seed}, err));
     as_data_cols c = *cols;
@@ -104,7 +114,7 @@ static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink 
     v->out->peak_bytes = as_peak_memory();
     AS_TRY(as_evaluate_slices(&v->scored, v->j, &c, as_engine_threads(v->ses.engine), v->store, v->run.id, v->out, err));
     if (v->store) AS_TRY(as_evaluate_store(v->out, v->store, v->run.id, err));
-    if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(as_store_run_end(v->store, v->run.id, AS_RUN_DONE, "{}", err));
+    if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(end_run(v, err));
     return sink ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "run/evaluate.h"
 #include "base/mem.h"
+#include "io/json.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ as_status as_evaluate_items(as_session *ses, const as_job *j, as_scored *s, cons
     receiving r = {.s = s, .store = store, .run = run, .values = as_calloc((size_t)s->num_labels, sizeof(double))};
     if (!r.values) return as_fail_nomem(err, "scores", 0);
     as_progress p;
-    as_progress_begin(&p, j->progress_fd, j->progress_fd < 0, what, index ? n : s->records->n);
+    as_progress_begin(&p, j->progress_fd, j->progress_fd < 0, j->doing ? j->doing : what, index ? n : s->records->n);
     const as_answer_opts o = {.request = AS_REQUEST_CLASS, .batch_tokens = j->batch_tokens, .progress = &p, .stop = as_interrupted};
     as_status st = as_answer_items(ses->model, s->encoded, index, n, &o, receive, &r, err);
     as_progress_end(&p);
@@ -54,10 +55,29 @@ as_status as_evaluate_items(as_session *ses, const as_job *j, as_scored *s, cons
 }
 
 as_status as_evaluate_describe(const as_session *ses, const as_job *j, const char *data, as_eval_result *out, as_err *err) {
-    out->model = as_display_name(j->model), out->task = as_display_name(data);
+    out->model = j->model_name ? as_strdup(j->model_name) : as_display_name(j->model);
+    out->task = j->task_name ? as_strdup(j->task_name) : as_display_name(data);
     out->dtype = as_strdup(j->dtype == AS_COMPUTE_BF16 ? "bf16" : "f32"), out->isa = as_strdup(as_isa_name(as_engine_isa(ses->engine)));
     out->threads = as_engine_threads(ses->engine), out->head_fresh = as_model_head_is_fresh(ses->model);
     return out->model && out->task && out->dtype && out->isa ? AS_OK : as_fail_nomem(err, "a result", 0);
+}
+
+as_status as_run_cost_json(as_buf *out, const as_run_cost *c, as_err *err) {
+    as_buf_str(out, "{\"seconds\":"), as_buf_real(out, c->seconds);
+    as_buf_str(out, ",\"items_per_second\":"), as_buf_real(out, c->items_per_second);
+    if (c->train_seconds > 0) as_buf_str(out, ",\"train_seconds\":"), as_buf_real(out, c->train_seconds);
+    as_buf_fmt(out, ",\"peak_bytes\":%" PRIu64 "}", c->peak_bytes);
+    return out->failed ? as_fail_nomem(err, "a result", 0) : AS_OK;
+}
+as_run_cost as_run_cost_parse(const char *json) {
+    as_json *doc;
+    as_run_cost c = {0};
+    if (!json || as_json_parse(&doc, as_str_of(json), "a run's result", 0, NULL) != AS_OK) return c;
+    c.seconds = as_json_real(as_json_get(doc, "seconds"), 0), c.items_per_second = as_json_real(as_json_get(doc, "items_per_second"), 0);
+    c.train_seconds = as_json_real(as_json_get(doc, "train_seconds"), 0);
+    c.peak_bytes = (uint64_t)as_json_int(as_json_get(doc, "peak_bytes"), 0);
+    as_json_free(doc);
+    return c;
 }
 
 as_status as_evaluate_store(const as_eval_result *r, as_store *store, int64_t run, as_err *err) {

@@ -61,6 +61,11 @@ static as_status make_class_weights(as_tuning *t, const char *how, const int64_t
     return AS_USAGE;
 }
 
+static as_label_kind kind_of(const as_config *c) {
+    if (c->problem == AS_PROBLEM_MULTI) return AS_LABEL_MULTI;
+    return c->problem == AS_PROBLEM_REGRESSION || c->num_labels == 1 ? AS_LABEL_VALUE : AS_LABEL_CLASS;
+}
+
 /* Does the checkpoint's trained head fit these labels? Names must agree, but for those that transformers made up. */
 static bool same_head(const as_config *c, as_label_kind trained, const as_records *r) {
     if (r->kind != trained) return false;
@@ -71,6 +76,16 @@ static bool same_head(const as_config *c, as_label_kind trained, const as_record
     return true;
 }
 
+as_status as_head_fits(bool *fits, const char *dir, const as_records *r, as_err *err) {
+    as_config config;
+    *fits = false;
+    AS_TRY(as_config_read(&config, dir, err));
+    as_status s = as_model_has_classifier(fits, dir, err);
+    if (s == AS_OK && *fits) *fits = same_head(&config, kind_of(&config), r);
+    as_config_free(&config);
+    return s;
+}
+
 /* Labels: the option's, else those of a checkpoint that has a trained head of this kind, else the data's own. */
 static as_status open_records(as_tuning *t, const as_finetune_job *f, as_err *err) {
     as_data_cols cols = *f->cols;
@@ -79,8 +94,7 @@ static as_status open_records(as_tuning *t, const as_finetune_job *f, as_err *er
     as_config config;
     AS_TRY(as_config_read(&config, f->job.model, err));
     as_status s = f->scratch ? AS_OK : as_model_has_classifier(&has_head, f->job.model, err);
-    const as_label_kind trained = config.problem == AS_PROBLEM_MULTI ? AS_LABEL_MULTI
-                                  : config.problem == AS_PROBLEM_REGRESSION || config.num_labels == 1 ? AS_LABEL_VALUE : AS_LABEL_CLASS;
+    const as_label_kind trained = kind_of(&config);
     if (s == AS_OK && cols.kind == AS_LABEL_NONE && has_head) cols.kind = trained;
     const as_labels known = {.names = config.labels, .count = config.num_labels};
     const bool use = has_head && config.labels_given && cols.kind == trained && cols.kind != AS_LABEL_VALUE && !cols.labels;
@@ -354,13 +368,14 @@ static as_status at_checkpoint(void *ctx, int64_t step, bool resumed, as_err *er
 
 /* --- the output folder --- */
 /* "assay.json" says whose the folder is, from the first step on, and whether the result in it is whole. */
-static as_status mark(const finetuning *w, const as_trained *done, as_err *err) {
+static as_status mark(const finetuning *w, const as_trained *done, const as_run_cost *cost, as_err *err) {
     char *path = as_path_join(w->f->out, "assay.json");
     as_buf b = {0};
     as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"finished\": %s", w->identity, done ? "true" : "false");
-    if (done) as_buf_fmt(&b, ",\n  \"steps\": %" PRId64 ",\n  \"best_step\": %" PRId64, done->steps, done->best_step);
+    if (done) as_buf_fmt(&b, ",\n  \"steps\": %" PRId64 ",\n  \"best_step\": %" PRId64 ",\n  \"cost\": ", done->steps, done->best_step);
+    as_status s = done ? as_run_cost_json(&b, cost, err) : AS_OK;
     as_buf_fmt(&b, ",\n  \"version\": \"%s\"\n}\n", w->f->job.version);
-    as_status s = path && !b.failed ? as_dir_make(w->f->out, err) : as_fail_nomem(err, "a path", 0);
+    if (s == AS_OK) s = path && !b.failed ? as_dir_make(w->f->out, err) : as_fail_nomem(err, "a path", 0);
     if (s == AS_OK) s = as_file_write(path, b.p, b.n, err);
     as_free(path);
     as_buf_free(&b);
@@ -397,7 +412,9 @@ static as_status check_out(const finetuning *w, bool *finished, as_err *err) {
 static as_status begin_run(finetuning *w, const char *config, as_err *err) {
     if (!w->f->job.db) return AS_OK;
     AS_TRY(as_store_open(&w->store, w->f->job.db, err));
-    char *model = as_display_name(w->f->job.model), *task = as_display_name(w->f->train);
+    const as_job *j = &w->f->job;
+    char *model = j->model_name ? as_strdup(j->model_name) : as_display_name(j->model);
+    char *task = j->task_name ? as_strdup(j->task_name) : as_display_name(w->f->train);
     const as_run_key k = {.command = "finetune", .key = w->identity, .config_json = config, .model = model ? model : "", .task = task ? task : "",
                           .dtype = w->f->job.dtype == AS_COMPUTE_BF16 ? "bf16" : "f32", .isa = as_isa_name(as_engine_isa(w->t.ses.engine))};
     const as_status s = as_store_run_begin(w->store, &k, w->f->job.again, &w->run, err);
@@ -406,12 +423,22 @@ static as_status begin_run(finetuning *w, const char *config, as_err *err) {
     return s;
 }
 
+static as_status end_run(finetuning *w, const as_run_cost *cost, as_err *err) {
+    if (!w->store) return AS_OK;
+    AS_TRY(as_evaluate_store(&w->out->dev, w->store, w->run.id, err));
+    as_buf json = {0};
+    as_status s = as_run_cost_json(&json, cost, err);
+    if (s == AS_OK) s = as_store_run_end(w->store, w->run.id, AS_RUN_DONE, json.p, err);
+    as_buf_free(&json);
+    return s;
+}
+
 static as_status train(finetuning *w, as_err *err) {
     as_trainer tr = {.index = w->train.v, .n = w->train.n, .state_dir = w->state_dir, .identity = w->identity, .validate = has_dev(w) ? validate : NULL,
                      .log = log_step, .checkpoint = at_checkpoint, .ctx = w, .progress = &w->progress};
     as_trained done;
-    AS_TRY(mark(w, NULL, err));
-    as_progress_begin(&w->progress, w->f->job.progress_fd, w->f->job.progress_fd < 0, "fine-tune", w->out->plan.steps);
+    AS_TRY(mark(w, NULL, NULL, err));
+    as_progress_begin(&w->progress, w->f->job.progress_fd, w->f->job.progress_fd < 0, w->f->job.doing ? w->f->job.doing : "fine-tune", w->out->plan.steps);
     const as_status s = as_tuning_train(&w->t, w->f, &tr, &done, err);
     as_progress_end(&w->progress);
     if (s != AS_OK) {
@@ -425,24 +452,41 @@ static as_status train(finetuning *w, as_err *err) {
     if (has_dev(w)) AS_TRY(score_dev(w, &o->dev, err));
     AS_TRY(as_model_save(w->t.ses.model, w->f->out, err));
     AS_TRY(as_tokenizer_copy(w->t.ses.tok, w->f->out, err));
-    AS_TRY(mark(w, &done, err));
-    as_dir_remove(w->state_dir); /* of no use once the result is there */
     o->peak_bytes = as_peak_memory();
-    if (!w->store) return AS_OK;
-    AS_TRY(as_evaluate_store(&o->dev, w->store, w->run.id, err));
-    return as_store_run_end(w->store, w->run.id, AS_RUN_DONE, "{}", err);
+    const as_run_cost cost = {.seconds = o->seconds, .peak_bytes = o->peak_bytes};
+    AS_TRY(mark(w, &done, &cost, err));
+    as_dir_remove(w->state_dir); /* of no use once the result is there */
+    return end_run(w, &cost, err);
+}
+
+/* The folder is whole, but this store did not know: the run is noted with what the folder says that it cost. */
+static as_status end_repeated(finetuning *w, as_err *err) {
+    if (!w->store || w->run.state == AS_RUN_DONE) return AS_OK;
+    char *path = as_path_join(w->f->out, "assay.json");
+    as_json *doc = NULL;
+    as_buf text = {0};
+    as_status s = path ? as_json_read(&doc, path, err) : as_fail_nomem(err, "a path", 0);
+    const as_json *cost = s == AS_OK ? as_json_get(doc, "cost") : NULL;
+    if (cost) as_json_dump(&text, cost, 0);
+    const as_run_cost known = as_run_cost_parse(text.p);
+    if (s == AS_OK) s = end_run(w, &known, err);
+    as_free(path);
+    as_json_free(doc);
+    as_buf_free(&text);
+    return s;
 }
 
 /* The same command again: what it made is there; score the kept checkpoint's dev set again for the printout. */
 static as_status repeat(finetuning *w, as_err *err) {
     w->out->from_store = true;
-    if (!has_dev(w)) return AS_OK;
+    if (!has_dev(w)) return end_repeated(w, err);
     as_finetune_job f = *w->f;
     f.job.model = w->f->out, f.scratch = false;
     as_session_close(&w->t.ses);
     AS_TRY(as_tuning_open_model(&w->t, &f, err));
     w->dev.labels = as_model_labels(w->t.ses.model);
-    return score_dev(w, &w->out->dev, err);
+    AS_TRY(score_dev(w, &w->out->dev, err));
+    return end_repeated(w, err);
 }
 
 /* --select must name something that will be computed: asked before the work, on predictions of zero. */

@@ -12,6 +12,8 @@
 /* What all work shares. */
 typedef struct as_job {
     const char *model;        /* checkpoint folder */
+    const char *model_name, *task_name; /* shown and stored instead of the last components of the paths; or NULL */
+    const char *doing;        /* what the progress bar says in place of the command's own word, or NULL */
     int threads;              /* 0 = all */
     as_isa isa;               /* at most */
     as_compute dtype;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -135,8 +136,32 @@ as_status as_content_digest(char hex[65], const as_records *r, const as_encoded 
     return s;
 }
 
+#ifdef __linux__
+/* The line "VmHWM:  12345 kB"; unlike getrusage's peak it can be reset. */
+static uint64_t high_water(void) {
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[256];
+    uint64_t kb = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %" SCNu64, &kb) == 1) break;
+    if (f) fclose(f);
+    return kb << 10;
+}
+void as_peak_memory_reset(void) {
+    FILE *f = fopen("/proc/self/clear_refs", "we");
+    if (!f) return;
+    fputs("5", f);
+    fclose(f);
+}
+#else
+static uint64_t high_water(void) { return 0; }
+void as_peak_memory_reset(void) {}
+#endif
+
 uint64_t as_peak_memory(void) {
     struct rusage u;
+    const uint64_t peak = high_water();
+    if (peak > 0) return peak;
     if (getrusage(RUSAGE_SELF, &u) != 0) return 0;
 #ifdef __APPLE__
     return (uint64_t)u.ru_maxrss;

@@ -45,7 +45,7 @@ static void how(as_buf *b, const as_contest *c, const as_comparison *v) {
 /* Times the cost per item of the second, where both are known and differ by a tenth or more. */
 static void cost(as_buf *b, const as_contest *c, const as_comparison *v) {
     const double x = c->systems[v->a].items_per_second, y = c->systems[v->b].items_per_second;
-    if (!(x > 0) || !(y > 0)) return;
+    if (!(x > 0) || !(y > 0) || c->systems[v->b].parameters == 0) return; /* nobody weighs a model's cost against a constant answer's */
     if (y / x >= 1.1) as_buf_fmt(b, ", for %.2g times the cost per item", y / x);
     else if (x / y >= 1.1) as_buf_fmt(b, ", and takes %.2g of the time per item", y / x);
 }

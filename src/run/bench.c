@@ -1,0 +1,279 @@
+/* bench.c: models x seeds on one task: train what has no head for it, evaluate, compare, decide. */
+#include "run/bench.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "run/bench_impl.h"
+#include "run/finetune.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+as_finetune_job as_bench_training(const as_bench *w, int model, uint64_t seed, const char *out) {
+    const as_bench_job *b = w->b;
+    as_finetune_job f = {.job = b->job, .recipe = b->recipe, .train = w->train_path, .dev = w->dev_path,
+                         .dev_fraction = w->dev_path ? 0 : b->dev_fraction, .cols = &w->cols, .out = out};
+    f.job.model = b->models[model], f.job.model_name = w->names[model], f.job.task_name = w->task, f.job.seed = b->job.seed, f.recipe.seed = seed;
+    return f;
+}
+
+/* --- the grid --- */
+static as_bench_cell *new_cell(as_bench *w, int system, uint64_t seed) {
+    as_bench_result *r = w->out;
+    as_bench_cell *more = as_realloc(r->cells, r->cell_count + 1, sizeof *more);
+    if (!more) return NULL;
+    r->cells = more;
+    more[r->cell_count] = (as_bench_cell){.system = system, .seed = seed};
+    return &more[r->cell_count++];
+}
+
+/* A model's warnings (a fresh head) are told with its first seed, not with each. */
+static void drop_warnings(void *ctx, as_level level, const char *line) {
+    const as_log *inner = ctx;
+    if (level > AS_WARN) as_log_line(inner, level, "%s", line);
+}
+
+/* What a stored run has cost: a cell that comes from the store costs nothing now. */
+typedef struct recall { int64_t run; as_run_cost cost; } recall;
+static as_status recall_row(void *ctx, const as_run_info *r, as_err *err) {
+    (void)err;
+    recall *c = ctx;
+    if (r->id == c->run) c->cost = as_run_cost_parse(r->result_json);
+    return AS_OK;
+}
+static as_status stored_cost(const as_bench *w, int64_t run, as_run_cost *out, as_err *err) {
+    as_store *store;
+    recall c = {.run = run};
+    AS_TRY(as_store_open(&store, w->b->job.db, err));
+    const as_status s = as_store_runs_each(store, recall_row, &c, err);
+    as_store_close(store);
+    *out = c.cost;
+    return s;
+}
+
+static as_status evaluate(as_bench *w, as_bench_cell *cell, const char *model, const char *doing, as_err *err) {
+    as_job j = w->b->job;
+    j.model = model, j.model_name = w->names[cell->system], j.task_name = w->task, j.doing = doing;
+    as_peak_memory_reset();
+    AS_TRY(as_run_eval(&j, w->test_path, &w->cols, NULL, NULL, &cell->result, err));
+    cell->eval_run = cell->result.run;
+    return AS_OK;
+}
+
+static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err *err) {
+    as_buf path = {0}, doing = {0};
+    const int i = cell->system;
+    const int64_t number = (int64_t)(cell->seed - w->b->recipe.seed) + 1;
+    as_buf_fmt(&path, "%s/%s-seed%" PRIu64, w->b->out, w->names[i], cell->seed);
+    for (size_t k = strlen(w->b->out) + 1; !path.failed && k < path.n; k++)
+        if (path.p[k] == '/') path.p[k] = '_'; /* a Hub id */
+    as_buf_fmt(&doing, "fine-tune %s, seed %" PRId64 " of %" PRId64, w->names[i], number, w->b->seeds);
+    as_status s = path.failed || doing.failed ? as_fail_nomem(err, "a path", 0) : AS_OK;
+    as_finetune_result t = {0};
+    if (s == AS_OK) {
+        as_finetune_job f = as_bench_training(w, i, cell->seed, path.p);
+        const as_log later = {.write = drop_warnings, .ctx = (void *)(uintptr_t)w->b->job.log};
+        f.recipe.lr = lr, f.job.doing = doing.p;
+        if (number > 1) f.job.log = &later;
+        as_log_line(w->b->job.log, AS_INFO, "%s", doing.p);
+        as_peak_memory_reset();
+        s = as_run_finetune(&f, &t, err);
+    }
+    if (s == AS_OK) {
+        cell->finetune_run = t.run;
+        as_finetune_result_free(&t);
+        s = evaluate(w, cell, path.p, doing.p, err);
+    }
+    as_buf_free(&path), as_buf_free(&doing);
+    return s;
+}
+
+/* Steps and cost of one training, without doing it. */
+static as_status plan_model(as_bench *w, int model, as_plan *plan, as_err *err) {
+    as_finetune_job f = as_bench_training(w, model, w->b->recipe.seed, NULL);
+    f.job.dry_run = true, f.job.log = NULL;
+    as_finetune_result t;
+    AS_TRY(as_run_finetune(&f, &t, err));
+    *plan = t.plan;
+    as_finetune_result_free(&t);
+    return AS_OK;
+}
+
+typedef struct grid { bool *fits; as_plan *plans; } grid;
+
+static as_status plan_all(as_bench *w, grid *g, as_err *err) {
+    const as_bench_job *b = w->b;
+    as_bench_result *r = w->out;
+    g->fits = as_calloc((size_t)b->model_count, sizeof *g->fits), g->plans = as_calloc((size_t)b->model_count, sizeof *g->plans);
+    if (!g->fits || !g->plans) return as_fail_nomem(err, "a plan", 0);
+    for (int i = 0; i < b->model_count; i++) {
+        AS_TRY(as_head_fits(&g->fits[i], b->models[i], &w->train, err));
+        if (g->fits[i]) continue;
+        AS_TRY(plan_model(w, i, &g->plans[i], err));
+        const double search = b->search > 0 ? (double)b->search * 0.25 + (double)((b->search + 1) / 2) * (b->search > 1 ? 0.5 : 0.0) : 0.0;
+        r->plan_seconds += g->plans[i].seconds * ((double)b->seeds + search);
+        if (g->plans[i].bytes > r->plan_bytes) r->plan_bytes = g->plans[i].bytes;
+    }
+    return AS_OK;
+}
+
+static as_status model_cells(as_bench *w, int i, const grid *g, as_err *err) {
+    const as_bench_job *b = w->b;
+    as_info info;
+    as_job j = b->job;
+    j.model = b->models[i];
+    AS_TRY(as_run_describe(&j, &info, err));
+    as_system *y = &w->out->systems[i];
+    y->parameters = info.parameters;
+    as_info_free(&info);
+    double lr = b->recipe.lr;
+    if (!g->fits[i] && b->search > 0) AS_TRY(as_bench_search(w, i, g->plans[i].steps, &lr, err));
+    /* A head that is there is evaluated as it is: it has one seed only. */
+    for (int64_t s = 0; s < (g->fits[i] ? 1 : b->seeds); s++) {
+        as_bench_cell *cell = new_cell(w, i, b->recipe.seed + (uint64_t)s);
+        if (!cell) return as_fail_nomem(err, "the grid", 0);
+        char doing[512];
+        snprintf(doing, sizeof doing, "evaluate %s", w->names[i]);
+        AS_TRY(g->fits[i] ? evaluate(w, cell, b->models[i], doing, err) : train_cell(w, cell, lr, err));
+    }
+    return AS_OK;
+}
+
+static as_status baseline_cells(as_bench *w, as_err *err) {
+    const as_bench_job *b = w->b;
+    for (int k = 0; b->baselines && k < AS_BASELINE_COUNT; k++) {
+        const int system = b->model_count + k;
+        as_bench_cell *cell = new_cell(w, system, b->recipe.seed);
+        if (!cell) return as_fail_nomem(err, "the grid", 0);
+        AS_TRY(as_bench_baseline(w, (as_baseline)k, b->recipe.seed, &cell->result, err));
+        cell->eval_run = cell->result.run;
+        w->out->systems[system].parameters = as_baseline_parameters((as_baseline)k, &w->train);
+    }
+    return AS_OK;
+}
+
+/* --- from runs to systems --- */
+static as_status gather(as_bench *w, as_err *err) {
+    as_bench_result *r = w->out;
+    as_store *store;
+    w->stored = as_calloc(r->cell_count, sizeof *w->stored), w->preds = as_calloc(r->cell_count, sizeof *w->preds);
+    if (!w->stored || !w->preds) return as_fail_nomem(err, "results", 0);
+    AS_TRY(as_store_open(&store, w->b->job.db, err));
+    as_status s = AS_OK;
+    for (size_t i = 0; s == AS_OK && i < r->cell_count; i++) {
+        s = as_stored_open(&w->stored[i], store, r->cells[i].eval_run, err);
+        if (s == AS_OK && i > 0) s = as_stored_align(&w->stored[0], &w->stored[i], err);
+        w->preds[i] = w->stored[i].p;
+        if (s == AS_OK) s = as_find_positive(&w->preds[i], w->b->job.positive, err);
+    }
+    as_store_close(store);
+    return s;
+}
+
+static as_status fill_systems(as_bench *w, as_err *err) {
+    as_bench_result *r = w->out;
+    for (size_t i = 0; i < r->cell_count; i++) {
+        const as_bench_cell *c = &r->cells[i];
+        as_system *y = &r->systems[c->system];
+        const as_run_cost cost = as_run_cost_parse(w->stored[i].result_json);
+        as_run_cost training = {0};
+        if (c->finetune_run) AS_TRY(stored_cost(w, c->finetune_run, &training, err));
+        if (y->seeds++ == 0) y->seed = &w->preds[i]; /* the cells of a system stand side by side */
+        y->items_per_second += cost.items_per_second, y->train_seconds += training.seconds + cost.train_seconds;
+        if (cost.peak_bytes > y->peak_bytes) y->peak_bytes = cost.peak_bytes;
+    }
+    for (int i = 0; i < r->count; i++) {
+        r->systems[i].items_per_second /= (double)r->systems[i].seeds, r->systems[i].train_seconds /= (double)r->systems[i].seeds;
+        r->systems[i].name = w->names[i];
+    }
+    return AS_OK;
+}
+
+static as_status decide(as_bench *w, as_err *err) {
+    as_bench_result *r = w->out;
+    AS_TRY(gather(w, err));
+    AS_TRY(fill_systems(w, err));
+    /* One metric unless more are asked for: each metric makes Holm's family larger. */
+    const as_predictions *p = &w->preds[0];
+    const char *all = as_metric_defaults(p->kind, p->num_labels);
+    char first[64];
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(all, ","), all);
+    r->contest = (as_contest){.systems = r->systems, .count = r->count, .cluster = w->stored[0].cluster, .metrics = w->b->job.metrics ? w->b->job.metrics : first, .level = w->b->job.level,
+                              .margin = w->b->margin, .seed = w->b->job.seed, .threads = w->b->job.threads};
+    const as_status s = as_contest_decide(&r->contest, &r->decision, err);
+    r->contest.metrics = NULL;
+    return s;
+}
+
+/* --- names --- */
+static as_status name_systems(as_bench *w, as_err *err) {
+    const as_bench_job *b = w->b;
+    w->out->count = b->model_count + (b->baselines ? AS_BASELINE_COUNT : 0);
+    w->names = as_calloc((size_t)w->out->count, sizeof *w->names), w->out->systems = as_calloc((size_t)w->out->count, sizeof *w->out->systems);
+    if (!w->names || !w->out->systems) return as_fail_nomem(err, "the grid", 0);
+    for (int i = 0; i < w->out->count; i++) {
+        const char *name = i < b->model_count ? b->names[i] : as_baseline_name((as_baseline)(i - b->model_count));
+        int before = 0;
+        for (int k = 0; k < i && i < b->model_count; k++) before += strcmp(b->names[k], name) == 0;
+        as_buf text = {0};
+        as_buf_str(&text, name);
+        if (before) as_buf_fmt(&text, "-%d", before + 1); /* two folders of one name */
+        if (text.failed) return as_buf_free(&text), as_fail_nomem(err, "a name", 0);
+        w->names[i] = text.p;
+    }
+    return AS_OK;
+}
+
+static as_status check(const as_bench_job *b, as_err *err) {
+    if (!b->job.db) return as_fail(err, AS_USAGE, "bench needs a store");
+    if (b->seeds < 1) return as_fail(err, AS_USAGE, "--seeds is less than 1");
+    if (b->model_count + (b->baselines ? AS_BASELINE_COUNT : 0) < 2) return as_fail(err, AS_USAGE, "bench compares two systems or more");
+    return AS_OK;
+}
+
+static as_status bench(as_bench *w, as_err *err) {
+    const as_bench_job *b = w->b;
+    as_bench_result *r = w->out;
+    grid g = {0};
+    AS_TRY(check(b, err));
+    AS_TRY(name_systems(w, err));
+    AS_TRY(as_bench_data(w, err));
+    r->train_items = w->train.n, r->test_items = w->test.n;
+    as_status s = plan_all(w, &g, err);
+    if (s == AS_OK && r->plan_seconds > 0)
+        as_log_line(b->job.log, AS_INFO, "needs about %.0f s of training and %" PRIu64 " MB, less what is stored", r->plan_seconds, r->plan_bytes >> 20);
+    for (int i = 0; s == AS_OK && !b->job.dry_run && i < b->model_count; i++) s = model_cells(w, i, &g, err);
+    as_free(g.fits), as_free(g.plans);
+    if (s != AS_OK || b->job.dry_run) return s;
+    AS_TRY(baseline_cells(w, err));
+    r->isa = as_strdup(r->cells[0].result.isa), r->task = as_strdup(w->task), r->threads = r->cells[0].result.threads;
+    if (!r->isa || !r->task) return as_fail_nomem(err, "a result", 0);
+    AS_TRY(decide(w, err));
+    return as_bench_store(w, err);
+}
+
+as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) {
+    *out = (as_bench_result){.decision = {.best = -1}};
+    as_bench *w = as_calloc(1, sizeof *w);
+    if (!w) return as_fail_nomem(err, "a bench", sizeof *w);
+    w->b = b, w->out = out, out->owned = w;
+    const as_status s = bench(w, err);
+    if (s != AS_OK) as_bench_result_free(out);
+    return s;
+}
+
+void as_bench_result_free(as_bench_result *r) {
+    as_bench *w = r->owned;
+    for (size_t i = 0; i < r->cell_count; i++) {
+        as_eval_result_free(&r->cells[i].result);
+        if (w && w->stored) as_stored_free(&w->stored[i]);
+    }
+    for (int i = 0; w && w->names && i < r->count; i++) as_free(w->names[i]);
+    if (w) {
+        as_records_free(&w->train), as_records_free(&w->test);
+        as_free(w->names), as_free(w->stored), as_free(w->preds), as_free(w->train_path), as_free(w->dev_path), as_free(w->test_path), as_free(w->labels), as_free(w->task);
+    }
+    as_contest_result_free(&r->decision);
+    as_free(r->cells), as_free(r->tries), as_free(r->systems), as_free(r->isa), as_free(r->task), as_free(w);
+    *r = (as_bench_result){.decision = {.best = -1}};
+}
