@@ -1,6 +1,7 @@
 /* compare.c: all systems, all metrics, all pairs: values, intervals, tests, Holm over everything, groups and ranks. */
 #include "base/mem.h"
 #include "run/compare_impl.h"
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static as_status open_metric(as_arena_metric *m, const as_contest *c, const char
 }
 
 /* --- standings of one metric --- */
-static double spread(const as_arena_metric *m, int system) {
+double as_seed_spread(const as_arena_metric *m, int system) {
     const int64_t k = as_seeds_of(m, system);
     if (k < 2) return NAN;
     double squares = 0.0;
@@ -85,7 +86,7 @@ static as_status stand(as_contest_result *out, const as_arena_metric *m, const i
         as_interval iv;
         AS_TRY(as_system_interval(&iv, m, i, err));
         *s = (as_standing){.system = i, .metric = m->signature, .higher_is_better = m->higher, .percent = m->percent, .value = m->value[i], .low = iv.low,
-                           .high = iv.high, .method = iv.method, .why = isnan(m->value[i]) ? "undefined on this data" : iv.why, .sd_seeds = spread(m, i)};
+                           .high = iv.high, .method = iv.method, .why = isnan(m->value[i]) ? "undefined on this data" : iv.why, .sd_seeds = as_seed_spread(m, i)};
         out->standing_count++;
     }
     return AS_OK;
@@ -138,7 +139,10 @@ static as_status group(as_contest_result *r, const as_contest *c, size_t metric,
     int64_t *low = as_calloc((size_t)k, sizeof *low), *high = as_calloc((size_t)k, sizeof *high);
     as_status st = score && p && letters && low && high ? AS_OK : as_fail_nomem(err, "groups", 0);
     if (st == AS_OK) {
-        for (int64_t i = 0; i < k; i++) score[i] = s[i].higher_is_better ? s[i].value : -s[i].value, p[i * k + i] = 1.0;
+        for (int64_t i = 0; i < k; i++) {
+            score[i] = isnan(s[i].value) ? -DBL_MAX : s[i].higher_is_better ? s[i].value : -s[i].value; /* undefined: last, told from none */
+            p[i * k + i] = 1.0;
+        }
         for (int64_t x = 0; x < k; x++)
             for (int64_t y = x + 1; y < k; y++, v++) p[x * k + y] = p[y * k + x] = isnan(v->p_adjusted) ? 1.0 : v->p_adjusted;
         as_rank_intervals(low, high, score, p, k, 1 - c->level);
@@ -153,7 +157,7 @@ static as_status find_best(as_contest_result *r, const as_contest *c, as_err *er
     r->best = isnan(r->standings[0].value) ? -1 : r->standings[0].system;
     if (!(r->tied = as_calloc((size_t)c->count, sizeof *r->tied))) return as_fail_nomem(err, "a verdict", 0);
     for (int i = 0; r->best >= 0 && i < c->count - 1; i++) /* the first pairs are those of the best */
-        if (!(r->comparisons[i].p_adjusted < 1 - c->level)) r->tied[r->tied_count++] = r->comparisons[i].b;
+        if (!(r->comparisons[i].p_adjusted <= 1 - c->level)) r->tied[r->tied_count++] = r->comparisons[i].b;
     return AS_OK;
 }
 

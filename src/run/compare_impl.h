@@ -22,6 +22,8 @@ static inline const as_metric *as_seed_metric(const as_arena_metric *m, int syst
 /* Sorted so that more is better. */
 static inline double as_oriented(const as_arena_metric *m, double value) { return m->higher ? value : -value; }
 
+/* compare.c: standard deviation of a system's value over its seeds; NaN with one. */
+double as_seed_spread(const as_arena_metric *m, int system);
 /* compare_pair.c: everything about a - b but the adjusted p. */
 as_status as_compare_pair(as_comparison *out, const as_arena_metric *m, int a, int b, as_err *err) AS_CHECKED;
 /* The interval of one system's value over its seeds and items; se_seeds its part from seeds (NaN with one). */

@@ -196,6 +196,7 @@ typedef struct replicates {
     const as_arena_metric *m;
     int a, b;                   /* b -1: one system */
     int64_t count, units;       /* resamples; items or clusters */
+    bool fixed;                 /* items alone are drawn, every seed stands once */
     double *theta;
     unsigned char *work;        /* per thread */
     size_t stride, weights_at, seeds_at, scratch_at;
@@ -203,7 +204,8 @@ typedef struct replicates {
 
 static double resampled(const replicates *r, int system, uint32_t replicate, uint64_t seed, const uint32_t *weights, uint32_t *seeds, void *scratch) {
     const int64_t k = as_seeds_of(r->m, system);
-    as_resample_counts(seeds, (uint32_t)k, seed, replicate);
+    if (!r->fixed) as_resample_counts(seeds, (uint32_t)k, seed, replicate);
+    for (int64_t s = 0; r->fixed && s < k; s++) seeds[s] = 1;
     double sum = 0.0;
     for (int64_t s = 0; s < k; s++)
         if (seeds[s]) sum += seeds[s] * as_metric_aggregate(as_seed_metric(r->m, system, s), weights, scratch).value;
@@ -264,8 +266,32 @@ static int64_t affordable(const as_arena_metric *m, int a, int b) {
     return most > 10000 ? 10000 : most < 1000 ? 1000 : (int64_t)most;
 }
 
+enum { MANY_SEEDS = 20 }; /* from here on the bootstrap over seeds holds its level; see as_multi_bootstrap */
+static bool few_seeds(const as_arena_metric *m, int a, int b) {
+    const int64_t x = as_seeds_of(m, a), y = b >= 0 ? as_seeds_of(m, b) : 1;
+    return (x > 1 && x < MANY_SEEDS) || (y > 1 && y < MANY_SEEDS);
+}
+
+/* Variance of the mean over seeds. */
+static double seed_variance(const as_arena_metric *m, int system) {
+    const int64_t k = as_seeds_of(m, system);
+    const double sd = k > 1 ? as_seed_spread(m, system) : 0.0;
+    return sd * sd / (double)k;
+}
+
+/* Welch and Satterthwaite's t: seeds with k - 1 degrees of freedom each, items with n - 1. */
+static void student(as_interval *interval, double *se, double *p, const as_arena_metric *m, int a, int b, double point) {
+    const double va = seed_variance(m, a), vb = b >= 0 ? seed_variance(m, b) : 0.0, vi = *se * *se, all = va + vb + vi;
+    const double ka = (double)as_seeds_of(m, a) - 1, kb = b >= 0 ? (double)as_seeds_of(m, b) - 1 : 0, units = (double)(m->n - 1);
+    const double df = all * all / (vi * vi / units + (ka > 0 ? va * va / ka : 0) + (kb > 0 ? vb * vb / kb : 0));
+    *se = sqrt(all);
+    const double half = as_t_quantile(0.5 + m->c->level / 2, df) * *se;
+    *interval = (as_interval){.low = point - half, .high = point + half, .level = m->c->level, .method = "welch t"};
+    *p = *se > 0 ? 2 * as_t_cdf(-fabs(point) / *se, df) : point == 0.0 ? 1.0 : 0.0;
+}
+
 static as_status corpus_seeds(as_interval *interval, double *se, double *p, const as_arena_metric *m, int a, int b, double point, as_err *err) {
-    replicates r = {.m = m, .a = a, .b = b, .count = affordable(m, a, b)};
+    replicates r = {.m = m, .a = a, .b = b, .count = affordable(m, a, b), .fixed = few_seeds(m, a, b)};
     as_status s = draw_replicates(&r, err);
     double sum = 0.0, squares = 0.0;
     int64_t extreme = 0, defined = 0;
@@ -283,6 +309,7 @@ static as_status corpus_seeds(as_interval *interval, double *se, double *p, cons
         *p = (1.0 + (double)extreme) / ((double)r.count + 1.0);
         *interval = as_interval_of_replicates(r.theta, r.count, point, NULL, NULL, 0, m->c->level, "percentile");
         interval->method = "multi-bootstrap";
+        if (r.fixed) student(interval, se, p, m, a, b, point);
     }
     as_free(r.theta), as_free_aligned(r.work);
     return s;
@@ -303,12 +330,12 @@ static as_status compare_seeds(as_comparison *out, const as_arena_metric *m, int
         as_interval i;
         AS_TRY(corpus_seeds(&i, &se, &out->p, m, a, b, out->diff, err));
         take_interval(out, &i);
-        out->test_method = "multi-bootstrap";
+        out->test_method = i.method;
         take_power(out, se, m->c->level);
     } else {
         as_seeds_result r;
         AS_TRY(items_seeds(&r, m, a, b, err));
-        take_interval(out, &r.interval), take_test(out, &r.test);
+        take_interval(out, r.why_few_seeds ? &r.student_interval : &r.interval), take_test(out, r.why_few_seeds ? &r.student : &r.test);
         se = sqrt(r.se_items * r.se_items + (r.se_seeds > 0 ? r.se_seeds * r.se_seeds : 0.0));
         out->mde = as_minimum_detectable_effect(se, m->c->level, POWER);
         /* More items narrow only the items' part. */
@@ -336,7 +363,7 @@ as_status as_system_interval(as_interval *out, const as_arena_metric *m, int sys
     if (m->per_item) {
         as_seeds_result r;
         AS_TRY(items_seeds(&r, m, system, -1, err));
-        *out = r.interval;
+        *out = r.why_few_seeds ? r.student_interval : r.interval;
         return AS_OK;
     }
     double se, p;

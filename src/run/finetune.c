@@ -182,6 +182,19 @@ static as_status open_dev(finetuning *w, as_err *err) {
 }
 static bool has_dev(const finetuning *w) { return w->f->dev || w->dev_index.n > 0; }
 
+/* What picks the checkpoint: of the metrics only this one changes the result. */
+static as_status selects_by(const finetuning *w, char *out, size_t size, as_err *err) {
+    char **names;
+    size_t n;
+    const as_label_kind kind = w->t.records.kind;
+    const char *list = w->f->recipe.select ? w->f->recipe.select : w->f->job.metrics;
+    if (!list) list = as_metric_defaults(kind == AS_LABEL_VALUE ? AS_PRED_VALUE : kind == AS_LABEL_MULTI ? AS_PRED_MULTILABEL : AS_PRED_CLASS, w->t.records.labels.count);
+    AS_TRY(as_metric_list_split(list, &names, &n, err));
+    snprintf(out, size, "%s", n ? names[0] : "");
+    as_metric_list_free(names, n);
+    return AS_OK;
+}
+
 static as_status identify(finetuning *w, as_buf *config, as_err *err) {
     char model[65], train[65], dev[65] = "";
     const as_recipe *r = &w->f->recipe;
@@ -198,7 +211,9 @@ static as_status identify(finetuning *w, as_buf *config, as_err *err) {
                as_schedule_name(r->schedule), r->warmup, r->weight_decay, r->beta1, r->beta2, r->eps, r->clip);
     as_buf_fmt(config, ",\"dropout\":%.17g,\"layer_decay\":%.17g,\"label_smoothing\":%.17g,\"eval_every\":%" PRId64 ",\"patience\":%" PRId64 ",\"seed\":%" PRIu64, r->dropout,
                r->layer_decay, r->label_smoothing, r->eval_every, r->patience, r->seed);
-    const char *const texts[][2] = {{"class_weights", r->class_weights}, {"freeze", r->freeze}, {"select", r->select}, {"metrics", w->f->job.metrics}};
+    char select[128];
+    AS_TRY(selects_by(w, select, sizeof select, err));
+    const char *const texts[][2] = {{"class_weights", r->class_weights}, {"freeze", r->freeze}, {"select", select}};
     for (size_t i = 0; i < AS_COUNT(texts); i++) {
         as_buf_fmt(config, ",\"%s\":", texts[i][0]);
         if (texts[i][1]) as_buf_json_str(config, as_str_of(texts[i][1]));

@@ -54,7 +54,7 @@ static void cost(as_buf *b, const as_contest *c, const as_comparison *v) {
 static void winner(as_buf *b, const as_contest *c, const as_contest_result *r) {
     const as_comparison *first = NULL;
     for (int i = 0; i < c->count - 1 && !first; i++)
-        if (r->comparisons[i].p_adjusted < 1 - c->level) first = &r->comparisons[i];
+        if (r->comparisons[i].p_adjusted <= 1 - c->level) first = &r->comparisons[i];
     if (!first) {
         as_buf_fmt(b, "No winner: %s scores best, but no system can be told from it.", c->systems[r->best].name);
         return;
@@ -100,7 +100,7 @@ static void ties(as_buf *b, const as_contest *c, const as_contest_result *r) {
 static void power(as_buf *b, const as_contest *c, const as_contest_result *r) {
     const as_comparison *open = NULL, *any = &r->comparisons[0];
     for (int i = 0; i < c->count - 1 && !open; i++)
-        if (!(r->comparisons[i].p_adjusted < 1 - c->level) && !isnan(r->comparisons[i].p)) open = &r->comparisons[i];
+        if (!(r->comparisons[i].p_adjusted <= 1 - c->level) && !isnan(r->comparisons[i].p)) open = &r->comparisons[i];
     const as_comparison *v = open ? open : any;
     if (isnan(v->mde)) return;
     as_buf_str(b, " These ");

@@ -203,10 +203,9 @@ static void fill_student(as_seeds_result *out, const plan *p, spread seeds) {
 }
 
 static const char *few_seeds(const as_seeds *s) {
-    const int64_t least = s->b && s->seeds_b < s->seeds_a ? s->seeds_b : s->seeds_a;
-    return least > 1 && least < ENOUGH_SEEDS
-               ? "few training seeds: the bootstrap over them is too short"
-               : NULL;
+    const bool a = s->seeds_a > 1 && s->seeds_a < ENOUGH_SEEDS;
+    const bool b = s->b && s->seeds_b > 1 && s->seeds_b < ENOUGH_SEEDS;
+    return a || b ? "few training seeds: the bootstrap over them is too short" : NULL;
 }
 
 static const char *one_seed(const as_seeds *s) {
