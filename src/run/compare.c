@@ -34,9 +34,9 @@ static as_status open_metric(as_arena_metric *m, const as_contest *c, const char
     m->open = as_calloc((size_t)seeds, sizeof *m->open), m->first = as_calloc((size_t)c->count + 1, sizeof *m->first);
     m->value = as_calloc((size_t)c->count, sizeof *m->value);
     if (!m->open || !m->first || !m->value) return as_fail_nomem(err, "a comparison", (size_t)seeds * sizeof *m->open);
+    for (int i = 0; i < c->count; i++) m->first[i + 1] = m->first[i] + (int)c->systems[i].seeds; /* close_metric goes by it, whatever is open */
     m->per_item = m->proportion = true;
     for (int i = 0; i < c->count; i++) {
-        m->first[i + 1] = m->first[i] + (int)c->systems[i].seeds;
         for (int64_t s = 0; s < c->systems[i].seeds; s++) {
             as_metric **one = &m->open[m->first[i] + s];
             AS_TRY(as_metric_open(one, name, &c->systems[i].seed[s], err));
@@ -101,18 +101,26 @@ static as_status compare_all(as_contest_result *out, const as_arena_metric *m, c
     return AS_OK;
 }
 
+static bool is_done(const as_contest_result *r, const char *signature) {
+    for (size_t i = 0; i < r->metric_count; i++)
+        if (strcmp(r->metrics[i], signature) == 0) return true;
+    return false;
+}
+
+/* A metric that was named before, perhaps in another way, is left out: twice in the family it would double the adjusted p. */
 static as_status one_metric(as_contest_result *out, const as_contest *c, const char *name, int64_t resamples, as_err *err) {
     as_arena_metric m;
     int *order = as_calloc((size_t)c->count, sizeof *order);
     as_status s = open_metric(&m, c, name, err);
     if (s == AS_OK && !order) s = as_fail_nomem(err, "a comparison", 0);
-    if (s == AS_OK && !(out->metrics[out->metric_count] = as_strdup(as_metric_signature(m.open[0])))) s = as_fail_nomem(err, "a metric", 0);
-    if (s == AS_OK) {
+    const bool again = s == AS_OK && is_done(out, as_metric_signature(m.open[0]));
+    if (s == AS_OK && !again && !(out->metrics[out->metric_count] = as_strdup(as_metric_signature(m.open[0])))) s = as_fail_nomem(err, "a metric", 0);
+    if (s == AS_OK && !again) {
         m.signature = out->metrics[out->metric_count++], m.resamples = resamples;
         order_of(order, &m);
         s = stand(out, &m, order, err);
     }
-    if (s == AS_OK) s = compare_all(out, &m, order, err);
+    if (s == AS_OK && !again) s = compare_all(out, &m, order, err);
     close_metric(&m);
     as_free(order);
     return s;
@@ -210,7 +218,7 @@ static as_status decide(as_contest_result *out, const as_contest *c, char **name
     const int64_t resamples = enough > 1e6 ? 1000000 : enough > 10000 ? (int64_t)enough : 10000;
     for (size_t i = 0; i < n; i++) AS_TRY(one_metric(out, c, names[i], resamples, err));
     AS_TRY(adjust(out, err));
-    for (size_t i = 0; i < n; i++) AS_TRY(group(out, c, i, err));
+    for (size_t i = 0; i < out->metric_count; i++) AS_TRY(group(out, c, i, err));
     AS_TRY(find_best(out, c, err));
     out->verdict = as_verdict(c, out);
     return out->verdict ? AS_OK : as_fail_nomem(err, "a verdict", 0);
