@@ -54,6 +54,8 @@ as_status as_cmd_eval(as_cli *c, as_err *err) {
         as_hint(err, "Give a table with texts and labels: --data F.");
         return AS_USAGE;
     }
+    if (c->p.o.until > 0 && (c->p.o.items || c->p.o.csv || c->p.o.slices.count > 0))
+        return as_fail(err, AS_USAGE, "--until scores only part of the items: it goes without --items, --csv and --slice");
     if (models > 1 && (c->p.o.csv || strcmp(c->p.o.data, "-") == 0))
         return as_fail(err, AS_USAGE, "%s goes with one model only", c->p.o.csv ? "--csv" : "--data -");
     for (int i = 0; i < models; i++) {

@@ -92,6 +92,7 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     out->db = o->db, out->again = o->again, out->dry_run = o->dry_run;
     out->seed = (uint64_t)o->seed, out->level = o->level / 100.0;
     out->ci = o->ci, out->metrics = o->metric, out->positive = o->positive;
+    out->until = o->until;
     out->log = &c->log;
     out->progress_fd = o->quiet ? -1 : 2;
     return AS_OK;

@@ -53,6 +53,7 @@ static const as_option table[] = {
     {"level", "PERCENT", NULL, "confidence level of the intervals", GROUP_WORK, TAKES_METRIC | TAKES_COMPARE, OPTION_REAL, AT(level), 1, 99.999},
     {"margin", "X", NULL, "also test equivalence and non-inferiority within this much of the metric", GROUP_WORK, TAKES_COMPARE | TAKES_BENCH, OPTION_REAL, AT(margin), 0, 1e9},
     {"fail-if", "EXPR", NULL, "status 1 if it holds: \"accuracy(new) < accuracy(old) - 0.01 at 95%\"; old is the first, new the last", GROUP_WORK, TAKES_GATE, OPTION_TEXT, AT(fail_if), 0, 0},
+    {"until", "X", NULL, "score in random order and stop when the metric is known to +- X, validly; one share as --metric", GROUP_WORK, TAKES_SLICE, OPTION_REAL, AT(until), 0.0001, 0.5},
     {"ci", "wilson|clopper-pearson|bca|percentile", "wilson for shares, else bca", "method of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_CHOICE, AT(ci), 0, 0},
     {"top", "N", NULL, "words to show for each mask", GROUP_WORK, TAKES_TOP, OPTION_INT, AT(top), 1, 1000},
     {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},

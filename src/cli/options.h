@@ -57,7 +57,7 @@ typedef struct as_options {
     double level;
     bool json, items, quiet, help;
     const char *csv, *schedule, *fail_if, *junit, *markdown, *latex, *lm_eval, *only, *sort, *find;
-    double margin;
+    double margin, until;
     as_recipe train;
 } as_options;
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "run/evaluate.h"
 #include "run/slices.h"
+#include "run/until.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static as_status identify(evaluation *v, as_buf *config, char key[65], as_err *e
     as_buf_fmt(config, "{\"command\":\"eval\",\"model_sha256\":\"%s\",\"data_sha256\":\"%s\",\"max_length\":%" PRId64 ",\"seed\":%" PRIu64, model, content,
                v->ses.max_length, as_model_head_is_fresh(v->ses.model) ? v->j->seed : 0);
     as_buf_fmt(config, ",\"dtype\":\"%s\",\"isa\":\"%s\"", v->out->dtype, v->out->isa);
+    if (v->j->until > 0) AS_TRY(as_until_identity(config, v->j, v->scored.kind, v->scored.num_labels, err));
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
     /* Not part of the identity: versions, names of the logits. */
@@ -61,6 +63,27 @@ static as_status restore(void *ctx, const as_item *item, as_err *err) {
     as_scored_predict(&v->scored, item->index);
     v->out->resumed++;
     return AS_OK;
+}
+
+/* --until: part of the items in a random order, and one metric whose interval holds wherever the scoring stops. */
+static as_status score_until(evaluation *v, as_err *err) {
+    as_until u;
+    as_scored_part part;
+    const double t = as_clock();
+    AS_TRY(as_evaluate_until(&u, &v->ses, v->j, &v->scored, v->store, v->run.id, err));
+    v->out->seconds = as_clock() - t, v->out->from_store = u.computed == 0;
+    v->out->resumed = u.seen - u.computed;
+    as_status s = as_scored_part_open(&part, &v->scored, u.order, u.seen, err);
+    if (s == AS_OK) {
+        as_job one = *v->j;
+        one.metrics = u.metric;
+        s = as_scored_metrics(&part.s, &one, as_engine_threads(v->ses.engine), v->out, err);
+        as_scored_part_free(&part);
+    }
+    if (s == AS_OK) s = as_until_interval(&u, &v->out->metrics[0], err);
+    if (s == AS_OK && u.seen < v->records.n) v->out->population = v->records.n;
+    as_until_free(&u);
+    return s;
 }
 
 static as_status score_rest(evaluation *v, as_err *err) {
@@ -107,15 +130,15 @@ static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink 
     v->out->truncated = v->encoded.truncated_count, v->out->tokens = v->encoded.tokens;
     AS_TRY(begin_run(v, err));
     if (v->store && v->run.existed) AS_TRY(as_store_items_each(v->store, v->run.id, restore, v, err));
-    AS_TRY(score_rest(v, err));
+    AS_TRY(v->j->until > 0 ? score_until(v, err) : score_rest(v, err));
     if (v->out->head_fresh)
         as_log_line(v->j->log, AS_WARN, "%s: its classification head is not trained: these scores say nothing about the model", v->out->model);
-    AS_TRY(as_scored_metrics(&v->scored, v->j, as_engine_threads(v->ses.engine), v->out, err));
+    if (!(v->j->until > 0)) AS_TRY(as_scored_metrics(&v->scored, v->j, as_engine_threads(v->ses.engine), v->out, err));
     v->out->peak_bytes = as_peak_memory();
     AS_TRY(as_evaluate_slices(&v->scored, v->j, &c, as_engine_threads(v->ses.engine), v->store, v->run.id, v->out, err));
     if (v->store) AS_TRY(as_evaluate_store(v->out, v->store, v->run.id, err));
     if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(end_run(v, err));
-    return sink ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;
+    return sink && !(v->j->until > 0) ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;
 }
 
 as_status as_run_eval(const as_job *j, const char *data, const as_data_cols *cols, as_item_sink sink, void *ctx, as_eval_result *out, as_err *err) {

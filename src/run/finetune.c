@@ -281,25 +281,12 @@ static as_status score_dev(finetuning *w, as_eval_result *r, as_err *err) {
     const int64_t *index = w->f->dev ? NULL : w->dev_index.v;
     const double t = as_clock();
     AS_TRY(as_evaluate_items(&w->t.ses, j, &w->dev, index, n, NULL, 0, "evaluate", err));
-    /* Metrics of the dev items alone: a view of the records in index order. */
-    as_scored part;
-    as_records view = *w->dev.records;
-    as_record *rows = NULL;
-    if (index) {
-        if (!(rows = as_alloc((size_t)n, sizeof *rows))) return as_fail_nomem(err, "an evaluation", 0);
-        for (int64_t i = 0; i < n; i++) rows[i] = w->dev.records->v[index[i]];
-        view.v = rows, view.n = n;
-    }
-    as_status s = as_scored_init(&part, &view, w->dev.encoded, w->dev.kind, w->dev.labels, w->dev.num_labels, err);
-    for (int64_t i = 0; s == AS_OK && i < n; i++) {
-        memcpy(part.logits + i * part.num_labels, w->dev.logits + (index ? index[i] : i) * part.num_labels, (size_t)part.num_labels * sizeof(float));
-        as_scored_predict(&part, i);
-    }
+    as_scored_part part = {0};
+    as_status s = index ? as_scored_part_open(&part, &w->dev, index, n, err) : AS_OK;
     if (s == AS_OK) s = as_evaluate_describe(&w->t.ses, j, w->f->dev ? w->f->dev : w->f->train, r, err);
-    if (s == AS_OK) s = as_scored_metrics(&part, j, as_engine_threads(w->t.ses.engine), r, err);
+    if (s == AS_OK) s = as_scored_metrics(index ? &part.s : &w->dev, j, as_engine_threads(w->t.ses.engine), r, err);
     r->seconds = as_clock() - t, r->head_fresh = false, r->truncated = w->dev.encoded->truncated_count;
-    as_scored_free(&part);
-    as_free(rows);
+    if (index && s == AS_OK) as_scored_part_free(&part);
     return s;
 }
 

@@ -27,6 +27,7 @@ typedef struct as_job {
     const char *ci;           /* NULL = the default of the metric; "bca", "percentile", "wilson", "clopper-pearson" */
     const char *metrics;      /* comma list; NULL = defaults of the kind */
     const char *positive;     /* label name or NULL */
+    double until;             /* eval: > 0 = score in random order and stop when the interval is value +- this */
     const as_log *log;
     int progress_fd;          /* -1 = no progress */
     const char *version;      /* of the program, recorded */
@@ -60,6 +61,7 @@ typedef struct as_eval_result {
     int64_t run;                 /* number in the store, 0 = not stored */
     char *model, *task;          /* display names: last component of the paths */
     int64_t n, truncated, tokens;
+    int64_t population;          /* items of the data when `until` stopped before their end, else 0 */
     as_result_metric *metrics;
     size_t metric_count;
     char **labels;

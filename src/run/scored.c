@@ -51,6 +51,24 @@ void as_scored_predict(as_scored *s, int64_t i) {
     s->pred[i] = (int32_t)best;
 }
 
+as_status as_scored_part_open(as_scored_part *out, const as_scored *from, const int64_t *index, int64_t n, as_err *err) {
+    *out = (as_scored_part){.view = *from->records, .rows = as_alloc((size_t)n, sizeof *out->rows)};
+    if (!out->rows) return as_fail_nomem(err, "an evaluation", (size_t)n * sizeof *out->rows);
+    for (int64_t i = 0; i < n; i++) out->rows[i] = from->records->v[index[i]];
+    out->view.v = out->rows, out->view.n = n;
+    const as_status st = as_scored_init(&out->s, &out->view, from->encoded, from->kind, from->labels, from->num_labels, err);
+    for (int64_t i = 0; st == AS_OK && i < n; i++) {
+        memcpy(out->s.logits + i * from->num_labels, from->logits + index[i] * from->num_labels, (size_t)from->num_labels * sizeof *from->logits);
+        as_scored_predict(&out->s, i);
+    }
+    if (st != AS_OK) as_free(out->rows);
+    return st;
+}
+void as_scored_part_free(as_scored_part *p) {
+    as_scored_free(&p->s);
+    as_free(p->rows);
+}
+
 void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out) {
     if (s->kind == AS_LABEL_VALUE) {
         as_buf_real(out, s->pred_value[i]);

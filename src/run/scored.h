@@ -27,6 +27,10 @@ void as_scored_free(as_scored *s);
 void as_scored_predict(as_scored *s, int64_t i);
 /* The prediction as text: label, labels as a JSON list, number. */
 void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out);
+/* The items of index as scores of their own: a view of the records, which `rows` owns. Release with as_scored_part_free. */
+typedef struct as_scored_part { as_scored s; as_records view; as_record *rows; } as_scored_part;
+as_status as_scored_part_open(as_scored_part *out, const as_scored *from, const int64_t *index, int64_t n, as_err *err) AS_CHECKED;
+void as_scored_part_free(as_scored_part *p);
 as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_err *err) AS_CHECKED; /* in order */
 /* Gold and predictions as metrics take them, with --positive; arrays borrowed. Every item must be done and labelled. */
 as_status as_scored_predictions(as_scored *s, const as_job *j, as_predictions *out, as_err *err) AS_CHECKED;
