@@ -1,6 +1,7 @@
 #include "run/gate.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -37,17 +38,20 @@ static bool parse_term(term *t, const char *p, const char *end) {
         if (*open == ')') depth++;
         if (*open == '(' && --depth == 0) break;
     }
-    const size_t metric = (size_t)(open - p), system = (size_t)(end - open) - 2;
+    const char *name = open + 1, *name_end = end - 1;
+    trim(&name, &name_end);
+    const size_t metric = (size_t)(open - p), system = (size_t)(name_end - name);
     if (open <= p || system == 0 || metric >= sizeof t->metric || system >= sizeof t->system) return false;
     memcpy(t->metric, p, metric), t->metric[metric] = '\0';
-    memcpy(t->system, open + 1, system), t->system[system] = '\0';
+    memcpy(t->system, name, system), t->system[system] = '\0';
     return true;
 }
 
-/* " at 95%" at the end is taken off. */
+/* " at 95%" at the end is taken off; in front of a parenthesis it is part of a name. */
 static const char *parse_level(gate *g, const char *text, const char *end, bool *ok) {
     *ok = true;
     for (const char *p = end; p-- > text;) {
+        if (*p == ')') break;
         if (strncmp(p, " at ", 4) != 0) continue;
         const char *stop = end;
         while (stop > p && (isspace((unsigned char)stop[-1]) || stop[-1] == '%')) stop--;
@@ -68,6 +72,7 @@ static const char *parse_shift(gate *g, const char *p, const char *end, bool *ok
         if (*at == ')') depth++;
         if (*at == '(') depth--;
         if (depth != 0 || (*at != '+' && *at != '-')) continue;
+        if (at - p > 1 && (at[-1] == 'e' || at[-1] == 'E') && (isdigit((unsigned char)at[-2]) || at[-2] == '.')) continue; /* 1e-3 */
         *ok = plain_number(at + 1, end, &g->shift);
         if (*at == '-') g->shift = -g->shift;
         return at;
@@ -152,11 +157,18 @@ static void difference(double *value, double *low, double *high, const as_contes
     }
 }
 
+/* Sums of shares carry rounding: 0.87 is not below 0.88 - 0.01. What differs by less than 1e-12 of its size is equal. */
+static bool holds(const gate *g, double edge, double limit, double size) {
+    const double over = edge - limit;
+    if (fabs(over) <= 1e-12 * (size + fabs(limit))) return g->equal;
+    return g->less ? over < 0 : over > 0;
+}
+
 as_status as_gate_check(as_gate *out, const char *expression, const as_contest *c, const as_contest_result *r, as_err *err) {
     gate g;
     int left, right = -1;
     const char *ml, *mr = NULL;
-    double value, low, high, limit;
+    double value, low, high, limit, size;
     AS_TRY(parse(&g, expression, err));
     if (g.level > 0 && fabs(g.level - c->level) > 1e-12) {
         (void)as_fail(err, AS_USAGE, "--fail-if \"%.120s\": the intervals are of %g %%", expression, 100 * c->level);
@@ -167,16 +179,16 @@ as_status as_gate_check(as_gate *out, const char *expression, const as_contest *
     AS_TRY(find_metric(&ml, g.left.metric, c, r, expression, err));
     if (g.right.number) {
         const as_standing *s = standing_of(r, ml, left);
-        value = s->value, low = s->low, high = s->high, limit = g.right.value + g.shift;
+        value = s->value, low = s->low, high = s->high, limit = g.right.value + g.shift, size = fabs(value);
     } else {
         AS_TRY(find_system(&right, g.right.system, c, expression, err));
         AS_TRY(find_metric(&mr, g.right.metric, c, r, expression, err));
         if (g.level > 0 && ml != mr) return bad(expression, "two different metrics have no common interval; leave \"at\" out", err);
         difference(&value, &low, &high, r, ml, left, mr, right);
-        limit = g.shift;
+        limit = g.shift, size = fabs(standing_of(r, ml, left)->value) + fabs(standing_of(r, mr, right)->value);
     }
     const double edge = g.level > 0 ? (g.less ? high : low) : value;
-    out->fails = isnan(value) || isnan(edge) || (g.less ? edge < limit : edge > limit) || (g.equal && edge == limit);
+    out->fails = isnan(value) || isnan(edge) || holds(&g, edge, limit, size);
     const char *what = mr ? "the difference" : g.left.metric;
     if (isnan(value)) snprintf(out->text, sizeof out->text, "undefined on this data");
     else if (g.level > 0) snprintf(out->text, sizeof out->text, "%s is %.4f [%.4f, %.4f], the limit %.4f", what, value, low, high, limit);
@@ -185,14 +197,20 @@ as_status as_gate_check(as_gate *out, const char *expression, const as_contest *
 }
 
 /* --- JUnit --- */
-static void xml(as_buf *b, const char *s) {
-    for (; *s; s++) {
-        if (*s == '<') as_buf_str(b, "&lt;");
+/* What XML has no character for (control characters, bytes that are no UTF-8, U+FFFE and U+FFFF) is replaced. */
+static void xml(as_buf *b, const char *text) {
+    as_buf valid = {0};
+    (void)as_utf8_lossy(&valid, as_str_of(text));
+    for (const char *s = valid.p; s && *s; s++) {
+        if (strncmp(s, "\xEF\xBF\xBE", 3) == 0 || strncmp(s, "\xEF\xBF\xBF", 3) == 0) as_buf_str(b, "\xEF\xBF\xBD"), s += 2;
+        else if (*s == '<') as_buf_str(b, "&lt;");
         else if (*s == '>') as_buf_str(b, "&gt;");
         else if (*s == '&') as_buf_str(b, "&amp;");
         else if (*s == '"') as_buf_str(b, "&quot;");
         else as_buf_char(b, (unsigned char)*s < ' ' ? ' ' : *s);
     }
+    b->failed |= valid.failed;
+    as_buf_free(&valid);
 }
 
 as_status as_gate_junit(const char *path, const char *expression, const as_gate *g, as_err *err) {
