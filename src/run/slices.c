@@ -18,17 +18,18 @@ typedef struct partition {
     int32_t *of;   /* [n] index into v */
 } partition;
 
-/* A number, or the first of a range "18-25". */
+/* A number, or the first of a range "18-25" or "1e-05-0.1". */
 static bool number_of(as_str s, double *x) {
-    const char *dash = s.n > 1 ? memchr(s.p + 1, '-', s.n - 1) : NULL;
-    return as_parse_f64(dash ? (as_str){s.p, (size_t)(dash - s.p)} : s, x);
+    size_t n = s.n > 0;
+    while (n < s.n && (s.p[n] != '-' || s.p[n - 1] == 'e' || s.p[n - 1] == 'E')) n++;
+    return as_parse_f64((as_str){s.p, n}, x);
 }
+static int by_bytes(const void *a, const void *b) { return as_str_cmp(((const group *)a)->name, ((const group *)b)->name); }
 static int by_number(const void *a, const void *b) {
     double x = 0, y = 0;
     (void)number_of(((const group *)a)->name, &x), (void)number_of(((const group *)b)->name, &y);
-    return x < y ? -1 : x > y;
+    return x < y ? -1 : x > y ? 1 : by_bytes(a, b); /* dates begin with one number */
 }
-static int by_bytes(const void *a, const void *b) { return as_str_cmp(((const group *)a)->name, ((const group *)b)->name); }
 
 static void partition_free(partition *p) { as_free(p->v), as_free(p->of); }
 
@@ -103,14 +104,19 @@ static as_status score_slice(as_slice_row *row, const as_predictions *p, const i
 }
 
 /* --- is it different from the rest? --- */
+/* lgamma writes a global; this does not. */
+static double log_factorial(int64_t n) {
+    int sign;
+    return lgamma_r((double)n + 1, &sign);
+}
 /* Fisher's exact test, two-sided: the tables at most as probable as the one seen (R's and scipy's rule). */
 static double fisher(int64_t right, int64_t n, int64_t all_right, int64_t all) {
     const int64_t low = all_right - (all - n) > 0 ? all_right - (all - n) : 0, high = n < all_right ? n : all_right;
-    const double base = lgamma((double)n + 1) + lgamma((double)(all - n) + 1) + lgamma((double)all_right + 1) + lgamma((double)(all - all_right) + 1) - lgamma((double)all + 1);
+    const double base = log_factorial(n) + log_factorial(all - n) + log_factorial(all_right) + log_factorial(all - all_right) - log_factorial(all);
     double seen = 0.0, p = 0.0;
     for (int pass = 0; pass < 2; pass++)
         for (int64_t k = pass ? low : right; k <= (pass ? high : right); k++) {
-            const double log_p = base - lgamma((double)k + 1) - lgamma((double)(n - k) + 1) - lgamma((double)(all_right - k) + 1) - lgamma((double)(all - n - all_right + k) + 1);
+            const double log_p = base - log_factorial(k) - log_factorial(n - k) - log_factorial(all_right - k) - log_factorial(all - n - all_right + k);
             if (pass == 0) seen = log_p;
             else if (log_p <= seen + 1e-7) p += exp(log_p);
         }
@@ -255,8 +261,24 @@ static int by_value(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
+enum { LONGEST = 64, PARTS = 4 };
+/* Six digits, or as many as tell the parts from each other and the first of a part from its last. */
+static void name_parts(char *names, const double *first, const double *last) {
+    static const int digits[] = {6, 9, 12, 15, 17};
+    for (size_t d = 0; d < AS_COUNT(digits); d++) {
+        bool distinct = true;
+        for (int k = 0; k < PARTS; k++) {
+            char *name = names + k * LONGEST, *end = name + snprintf(name, LONGEST, "%.*g", digits[d], first[k]);
+            if (first[k] != last[k]) {
+                snprintf(end, LONGEST / 2, "-%.*g", digits[d], last[k]);
+                distinct &= strncmp(name, end + 1, (size_t)(end - name)) != 0 || end[1 + (end - name)] != '\0';
+            }
+            for (int other = 0; other < k; other++) distinct &= last[other] == last[k] || strcmp(names + other * LONGEST, name) != 0;
+        }
+        if (distinct) return;
+    }
+}
 char **as_slicing_quarters(const double *x, int64_t n) {
-    enum { LONGEST = 64, PARTS = 4 };
     char **out = as_alloc((size_t)n * sizeof *out + PARTS * LONGEST + 1, 1);
     double *sorted = as_alloc((size_t)n + 1, sizeof *sorted);
     if (!out || !sorted) {
@@ -266,17 +288,14 @@ char **as_slicing_quarters(const double *x, int64_t n) {
     char *names = (char *)(out + n);
     memcpy(sorted, x, (size_t)n * sizeof *x);
     if (n > 1) qsort(sorted, (size_t)n, sizeof *sorted, by_value);
-    double last[PARTS]; /* the greatest value of each part */
+    double first[PARTS], last[PARTS]; /* the smallest and the greatest value of each part; one without values is as the one before it */
     for (int k = 0; k < PARTS; k++) last[k] = n ? sorted[((k + 1) * n + PARTS - 1) / PARTS - 1] : 0;
     for (int k = 0; k < PARTS; k++) {
-        double first = n ? sorted[0] : 0;
-        for (int64_t i = 0; k > 0 && i < n; i++)
-            if (sorted[i] > last[k - 1]) {
-                first = sorted[i];
-                break;
-            }
-        snprintf(names + k * LONGEST, LONGEST, first == last[k] ? "%.6g" : "%.6g-%.6g", first, last[k]);
+        int64_t i = 0;
+        while (k > 0 && i < n && sorted[i] <= last[k - 1]) i++;
+        first[k] = k > 0 && last[k] == last[k - 1] ? first[k - 1] : n ? sorted[i] : 0;
     }
+    name_parts(names, first, last);
     for (int64_t i = 0; i < n; i++) {
         int k = 0;
         while (k < PARTS - 1 && x[i] > last[k]) k++;
