@@ -346,8 +346,57 @@ static double point_value(const plan *p) {
     return sum / (double)p->s->n;
 }
 
-as_status as_interval_bootstrap(as_interval *out, const as_statistic *s,
+/* ---- means of few different values: how many items have each is all that counts ---- */
+
+enum { MOST_VALUES = 16 };
+typedef struct few_values {
+    double value[MOST_VALUES];
+    uint32_t items[MOST_VALUES];
+    int64_t count;
+} few_values;
+
+static double mean_of_counts(const void *ctx, const uint32_t *counts, void *scratch) {
+    (void)scratch;
+    const few_values *v = ctx;
+    double sum = 0, n = 0;
+    for (int64_t i = 0; i < v->count; i++) {
+        sum += counts[i] * v->value[i];
+        n += counts[i];
+    }
+    return sum / n;
+}
+
+/* False when there are more than MOST_VALUES. */
+static bool count_values(few_values *v, const double *x, int64_t n) {
+    *v = (few_values){.count = 0};
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = 0;
+        while (k < v->count && v->value[k] != x[i])
+            k++;
+        if (k == v->count) {
+            if (v->count == MOST_VALUES || isnan(x[i])) return false;
+            v->value[v->count++] = x[i];
+        }
+        v->items[k]++;
+    }
+    return true;
+}
+
+/* The same statistic by counts of its values; s itself where that does not serve. A binomial draw costs some 20 draws of items.
+ */
+static const as_statistic *by_values(as_statistic *room, few_values *v, const as_statistic *s) {
+    if (!s->mean_items || s->cluster || s->n < 16 * MOST_VALUES || s->n >= UINT32_MAX) return s;
+    if (!count_values(v, s->mean_items, s->n)) return s;
+    *room = (as_statistic){
+        .ctx = v, .n = s->n, .cells = v->count, .cell_items = v->items, .cell_value = mean_of_counts};
+    return room;
+}
+
+as_status as_interval_bootstrap(as_interval *out, const as_statistic *given,
                                 const as_bootstrap_opts *opts, as_err *err) {
+    few_values values;
+    as_statistic room;
+    const as_statistic *s = by_values(&room, &values, given);
     as_bootstrap_opts o = opts ? *opts : (as_bootstrap_opts){0};
     if (o.level == 0) o.level = 0.95;
     if (!o.method) o.method = "bca";
