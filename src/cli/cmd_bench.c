@@ -8,16 +8,25 @@
 #include <math.h>
 #include <string.h>
 
-static as_status models(const char *const **dirs, const char *const **names, as_cli *c, as_err *err) {
+/* "scratch:MODEL" is that architecture with random weights. */
+static as_status models(as_bench_job *b, as_cli *c, as_err *err) {
     const int n = c->p.arg_count;
     const char **d = as_arena_push(&c->arena, (size_t)n, sizeof *d), **m = as_arena_push(&c->arena, (size_t)n, sizeof *m);
-    if (!d || !m) return as_fail_nomem(err, "the command line", 0);
+    bool *scratch = as_arena_push_zero(&c->arena, (size_t)n, sizeof *scratch);
+    if (!d || !m || !scratch) return as_fail_nomem(err, "the command line", 0);
     for (int i = 0; i < n; i++) {
+        static const char prefix[] = "scratch:";
         as_job j;
-        AS_TRY(as_cli_job(&j, c, c->p.args[i], err));
+        scratch[i] = strncmp(c->p.args[i], prefix, sizeof prefix - 1) == 0;
+        AS_TRY(as_cli_job(&j, c, c->p.args[i] + (scratch[i] ? sizeof prefix - 1 : 0), err));
         d[i] = j.model, m[i] = j.model_name;
+        as_buf name = {0};
+        as_buf_fmt(&name, "scratch-%s", j.model_name);
+        if (scratch[i]) m[i] = name.failed ? NULL : as_arena_text(&c->arena, as_buf_view(&name));
+        as_buf_free(&name);
+        if (!m[i]) return as_fail_nomem(err, "a name", 0);
     }
-    *dirs = d, *names = m;
+    b->models = d, b->names = m, b->scratch = scratch;
     return AS_OK;
 }
 
@@ -36,7 +45,7 @@ static as_status fill_job(as_bench_job *b, as_data_cols *cols, as_buf *metrics, 
     if (o->schedule) AS_TRY(as_schedule_parse(&b->recipe.schedule, o->schedule, err));
     b->recipe.seed = (uint64_t)o->seed;
     AS_TRY(as_cli_cols(cols, c, err));
-    AS_TRY(models(&b->models, &b->names, c, err));
+    AS_TRY(models(b, c, err));
     AS_TRY(as_cli_job(&b->job, c, NULL, err));
     if (o->fail_if) {
         if (o->metric) as_buf_str(metrics, o->metric);

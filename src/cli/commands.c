@@ -41,7 +41,8 @@ static const as_command table[] = {
      TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_STORE | TAKES_METRIC | TAKES_ITEMS | TAKES_CSV | TAKES_SLICE, 1, -1, as_cmd_eval},
     {"bench", "MODEL... --data F", "which of these models should I take, how sure is that, at what cost",
      "Fine-tunes each model with each seed, unless it has a trained head for the task; scores data that no training has seen, with "
-     "majority, random and bag of words beside them; compares all pairs, and says what the result is worth. What is stored is not "
+     "majority, random and bag of words beside them; compares all pairs, and says what the result is worth. scratch:MODEL is a model's "
+     "architecture with random weights. What is stored is not "
      "done again, so an interrupted bench goes on.",
      "assay bench assets/tiny-bert --data assets/sentiment.csv --seeds 2", "verdict   bag of words is best: +9.3 points [3.1, 15.8] over tiny-bert",
      TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN | TAKES_BENCH | TAKES_GATE, 1, -1, as_cmd_bench},

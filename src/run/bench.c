@@ -12,7 +12,8 @@
 as_finetune_job as_bench_training(const as_bench *w, int model, uint64_t seed, const char *out) {
     const as_bench_job *b = w->b;
     as_finetune_job f = {.job = b->job, .recipe = b->recipe, .train = w->train_path, .dev = w->dev_path,
-                         .dev_fraction = w->dev_path ? 0 : b->dev_fraction, .cols = &w->cols, .out = out};
+                         .dev_fraction = w->dev_path ? 0 : b->dev_fraction, .cols = &w->cols, .out = out,
+                         .scratch = b->scratch && b->scratch[model]};
     f.job.model = b->models[model], f.job.model_name = w->names[model], f.job.task_name = w->task, f.job.seed = b->job.seed, f.recipe.seed = seed;
     return f;
 }
@@ -107,7 +108,7 @@ static as_status plan_all(as_bench *w, grid *g, as_err *err) {
     g->fits = as_calloc((size_t)b->model_count, sizeof *g->fits), g->plans = as_calloc((size_t)b->model_count, sizeof *g->plans);
     if (!g->fits || !g->plans) return as_fail_nomem(err, "a plan", 0);
     for (int i = 0; i < b->model_count; i++) {
-        AS_TRY(as_head_fits(&g->fits[i], b->models[i], &w->train, err));
+        if (!(b->scratch && b->scratch[i])) AS_TRY(as_head_fits(&g->fits[i], b->models[i], &w->train, err));
         if (g->fits[i]) continue;
         AS_TRY(plan_model(w, i, &g->plans[i], err));
         const double search = b->search > 0 ? (double)b->search * 0.25 + (double)((b->search + 1) / 2) * (b->search > 1 ? 0.5 : 0.0) : 0.0;
@@ -117,15 +118,21 @@ static as_status plan_all(as_bench *w, grid *g, as_err *err) {
     return AS_OK;
 }
 
-static as_status model_cells(as_bench *w, int i, const grid *g, as_err *err) {
-    const as_bench_job *b = w->b;
+static as_status count_parameters(const as_bench_job *b, int i, int64_t *out, as_err *err) {
     as_info info;
     as_job j = b->job;
     j.model = b->models[i];
     AS_TRY(as_run_describe(&j, &info, err));
-    as_system *y = &w->out->systems[i];
-    y->parameters = info.parameters;
+    *out = info.parameters;
     as_info_free(&info);
+    return AS_OK;
+}
+
+static as_status model_cells(as_bench *w, int i, const grid *g, as_err *err) {
+    const as_bench_job *b = w->b;
+    as_system *y = &w->out->systems[i];
+    y->parameters = g->plans[i].parameters;
+    if (g->fits[i]) AS_TRY(count_parameters(b, i, &y->parameters, err));
     double lr = b->recipe.lr;
     if (!g->fits[i] && b->search > 0) AS_TRY(as_bench_search(w, i, g->plans[i].steps, &lr, err));
     /* A head that is there is evaluated as it is: it has one seed only. */

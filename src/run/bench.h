@@ -8,6 +8,7 @@ typedef struct as_bench_job {
     as_job job;                    /* db is needed; model and names are set for each cell */
     as_recipe recipe;
     const char *const *models, *const *names; /* [model_count] folders, and how they are shown */
+    const bool *scratch;           /* [model_count] begin with random weights: config and tokenizer alone are read; NULL = none */
     int model_count;
     const char *data, *dev, *test; /* dev, test NULL: split off data */
     double dev_fraction, test_fraction;

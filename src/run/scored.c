@@ -110,7 +110,7 @@ as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_er
     return st;
 }
 
-/* Clusters as dense numbers in order of first appearance, or NULL when the data has none. */
+/* Clusters as dense numbers in order of first appearance, or NULL when the data has none. An item without one is one by itself. */
 static as_status clusters(const as_records *r, int32_t **out, as_err *err) {
     *out = NULL;
     bool any = false;
@@ -126,6 +126,10 @@ static as_status clusters(const as_records *r, int32_t **out, as_err *err) {
     }
     for (size_t i = 0; i < cap; i++) table[i] = -1;
     for (int64_t i = 0; i < r->n; i++) {
+        if (r->v[i].cluster.n == 0) {
+            id[i] = next++;
+            continue;
+        }
         uint64_t h = 14695981039346656037u;
         for (size_t k = 0; k < r->v[i].cluster.n; k++) h = (h ^ (unsigned char)r->v[i].cluster.p[k]) * 1099511628211u;
         size_t at = (size_t)(h ^ h >> 32) & (cap - 1);

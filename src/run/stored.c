@@ -57,7 +57,7 @@ static as_status read_config(as_stored *o, as_err *err) {
 }
 
 /* --- items --- */
-typedef struct reading { as_stored *o; as_strmap clusters; bool any_cluster; } reading;
+typedef struct reading { as_stored *o; as_strmap clusters; int32_t next; bool any_cluster; } reading;
 
 static as_status make_room(as_stored *o, int64_t n, as_err *err) {
     const size_t rows = (size_t)n, cells = rows * (size_t)o->p.num_labels;
@@ -137,6 +137,17 @@ static as_status fill_scores(as_stored *o, int64_t i, const as_item *item, as_er
 
 static char *text_of(as_str s) { return as_strndup(s.p ? s.p : "", s.n); }
 
+/* An item without a cluster is one by itself. */
+static as_status number_cluster(reading *r, int64_t i, as_err *err) {
+    bool added = true;
+    int64_t fresh = r->next;
+    const as_str name = as_str_of(r->o->cluster_name[i]);
+    const int64_t *number = name.n ? as_strmap_at(&r->clusters, name, fresh, &added) : &fresh;
+    if (!number) return as_fail_nomem(err, "clusters", name.n);
+    r->o->cluster[i] = (int32_t)*number, r->next += added;
+    return AS_OK;
+}
+
 static as_status take(void *ctx, const as_item *item, as_err *err) {
     reading *r = ctx;
     as_stored *o = r->o;
@@ -147,9 +158,8 @@ static as_status take(void *ctx, const as_item *item, as_err *err) {
     o->n++; /* what is there so far is freed */
     o->p.n = o->n, o->hash[i] = item->hash, o->tokens[i] = item->tokens;
     r->any_cluster |= item->cluster.n > 0;
-    int64_t *number = ok ? as_strmap_at(&r->clusters, as_str_of(o->cluster_name[i]), (int64_t)r->clusters.n, NULL) : NULL;
-    if (!number) return as_fail_nomem(err, "stored items", item->text.n);
-    o->cluster[i] = (int32_t)*number;
+    if (!ok) return as_fail_nomem(err, "stored items", item->text.n);
+    AS_TRY(number_cluster(r, i, err));
     return fill_scores(o, i, item, err);
 }
 
