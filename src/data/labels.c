@@ -265,17 +265,18 @@ static as_status fail_unknown(as_str name, int64_t row, const as_labels *fixed, 
     return status;
 }
 
-/* Ids by name; *unknown is the first place that has none, or found->n. */
+/* Ids by value or name; *unknown is the first place that has none, or found->n. */
 static as_status resolve_by_name(int32_t *id_of, size_t *unknown, const as_label_set *found, const as_labels *fixed,
-                                 as_err *err) {
+                                 const as_labels *values, as_err *err) {
     as_strmap map = {0};
-    bool added;
+    bool added, ok = true;
     *unknown = found->n;
-    for (int i = 0; i < fixed->count; i++)
-        if (!as_strmap_at(&map, as_str_of(fixed->names[i]), i, &added)) {
-            as_strmap_free(&map);
-            return as_fail_nomem(err, "label names", (size_t)fixed->count * sizeof(as_strmap_slot));
-        }
+    for (int i = 0; ok && values && i < values->count; i++) ok = as_strmap_at(&map, as_str_of(values->names[i]), i, &added) != NULL;
+    for (int i = 0; ok && i < fixed->count; i++) ok = as_strmap_at(&map, as_str_of(fixed->names[i]), i, &added) != NULL;
+    if (!ok) {
+        as_strmap_free(&map);
+        return as_fail_nomem(err, "label names", (size_t)fixed->count * sizeof(as_strmap_slot));
+    }
     for (size_t i = found->n; i-- > 0;) {
         const int64_t *id = as_strmap_get(&map, found->name[i]);
         id_of[i] = id ? (int32_t)*id : -1;
@@ -286,7 +287,7 @@ static as_status resolve_by_name(int32_t *id_of, size_t *unknown, const as_label
 }
 
 as_status as_labels_resolve(as_labels *out, int32_t *id_of, const as_label_set *found, const as_labels *fixed,
-                            bool by_id, const as_table *table, as_err *err) {
+                            const as_labels *values, bool by_id, const as_table *table, as_err *err) {
     *out = (as_labels){0};
     for (size_t i = 0; i < found->n; i++) /* names are C strings from here on */
         if (memchr(found->name[i].p, 0, found->name[i].n))
@@ -294,7 +295,7 @@ as_status as_labels_resolve(as_labels *out, int32_t *id_of, const as_label_set *
                            as_table_line(table, found->row[i]));
     if (!fixed) return resolve_sorted(out, id_of, found, err);
     size_t unknown;
-    AS_TRY(resolve_by_name(id_of, &unknown, found, fixed, err));
+    AS_TRY(resolve_by_name(id_of, &unknown, found, fixed, values, err));
     if (unknown == found->n) return as_labels_copy(out, fixed, err);
     if (by_id && is_generic(fixed) && resolve_by_id(id_of, found, fixed->count))
         return name_by_id(out, fixed->count, err);

@@ -27,8 +27,9 @@ as_status as_label_cell_split(as_str cell, const char *where, int64_t line, as_l
 
 /* Which id each of the found labels has: out gets the names in id order, id_of[place] the ids. The names are
  * `fixed` when given, with two forms of agreement: by name; or, when `fixed` is LABEL_0, LABEL_1... (`by_id` allowed) and
- * the labels found are integers among 0..k-1, by id, and then the names are those integers. Else what was found, sorted. */
-as_status as_labels_resolve(as_labels *out, int32_t *id_of, const as_label_set *found, const as_labels *fixed, bool by_id,
-                            const as_table *table, as_err *err) AS_CHECKED;
+ * the labels found are integers among 0..k-1, by id, and then the names are those integers. Else what was found, sorted.
+ * values[i] (NULL = none; as many as fixed) stands for fixed[i] in the file. */
+as_status as_labels_resolve(as_labels *out, int32_t *id_of, const as_label_set *found, const as_labels *fixed, const as_labels *values,
+                            bool by_id, const as_table *table, as_err *err) AS_CHECKED;
 
 #endif

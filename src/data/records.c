@@ -2,6 +2,7 @@
 #include "data/records.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "data/compose.h"
 #include "data/labels.h"
 #include <inttypes.h>
 #include <math.h>
@@ -10,7 +11,9 @@
 #include <string.h>
 
 typedef struct columns { int text, pair, label, id, cluster; } columns; /* -1 = none */
-typedef struct owned { as_buf ids; uint8_t *sets; int *slice_col; } owned;
+typedef struct owned { as_buf ids; uint8_t *sets; int *slice_col; as_composed text, pair; } owned;
+/* The names of classes: fixed NULL = what the file has. */
+typedef struct naming { const as_labels *fixed, *values; bool by_id; } naming;
 
 /* ---- columns ---- */
 
@@ -38,7 +41,7 @@ static int column_named(const as_table *t, const char *name) {
 }
 
 static as_status find_text(columns *c, const as_table *t, const as_data_cols *opts, as_err *err) {
-    if (opts->text) return as_table_find(t, opts->text, &c->text, err);
+    if (opts->text) return as_is_composed(opts->text, t) ? AS_OK : as_table_find(t, opts->text, &c->text, err);
     c->text = column_named(t, "text");
     if (c->text < 0) c->text = column_named(t, "sentence");
     if (c->text < 0 && as_table_cols(t) == 1) c->text = 0;
@@ -48,13 +51,13 @@ static as_status find_text(columns *c, const as_table *t, const as_data_cols *op
 static as_status find_columns(columns *c, const as_table *t, const as_data_cols *opts, as_err *err) {
     *c = (columns){-1, -1, -1, -1, -1};
     AS_TRY(find_text(c, t, opts, err));
-    if (opts->pair) AS_TRY(as_table_find(t, opts->pair, &c->pair, err));
+    if (opts->pair && !as_is_composed(opts->pair, t)) AS_TRY(as_table_find(t, opts->pair, &c->pair, err));
     if (opts->id) AS_TRY(as_table_find(t, opts->id, &c->id, err));
     if (opts->cluster) AS_TRY(as_table_find(t, opts->cluster, &c->cluster, err));
     if (opts->label_ignored) return AS_OK;
     if (opts->label) return as_table_find(t, opts->label, &c->label, err);
     c->label = column_named(t, "label");
-    if (c->label == c->text) c->label = -1; /* the only column, by chance of that name */
+    if (c->label >= 0 && c->label == c->text) c->label = -1; /* the only column, by chance of that name */
     return c->label < 0 && opts->label_required ? fail_column(t, "label", "--label", err) : AS_OK;
 }
 
@@ -86,8 +89,8 @@ static as_status read_texts(as_records *r, const columns *c, as_err *err) {
     for (int64_t i = 0; i < r->n; i++) {
         as_record *v = &r->v[i];
         *v = (as_record){.line = as_table_line(r->table, i), .label = -1, .value = NAN, .cluster = {"", 0}};
-        if (as_table_is_null(r->table, i, c->text)) return fail_absent(r, i, "text", err);
-        v->text = as_table_cell(r->table, i, c->text);
+        if (c->text >= 0 && as_table_is_null(r->table, i, c->text)) return fail_absent(r, i, "text", err);
+        if (c->text >= 0) v->text = as_table_cell(r->table, i, c->text);
         if (c->pair >= 0) {
             if (as_table_is_null(r->table, i, c->pair)) return fail_absent(r, i, "pair", err);
             v->pair = as_table_cell(r->table, i, c->pair);
@@ -95,6 +98,19 @@ static as_status read_texts(as_records *r, const columns *c, as_err *err) {
         }
         if (c->cluster >= 0) v->cluster = as_table_cell(r->table, i, c->cluster);
     }
+    return AS_OK;
+}
+
+/* Texts that are composed of several columns. */
+static as_status compose_texts(as_records *r, owned *o, const columns *c, const as_data_cols *opts, as_err *err) {
+    const bool text = c->text < 0, pair = c->pair < 0 && opts->pair;
+    if (text) AS_TRY(as_compose(&o->text, opts->text, r->table, r->n, err));
+    if (pair) AS_TRY(as_compose(&o->pair, opts->pair, r->table, r->n, err));
+    for (int64_t i = 0; i < r->n; i++) {
+        if (text) r->v[i].text = as_composed_at(&o->text, i);
+        if (pair) r->v[i].pair = as_composed_at(&o->pair, i);
+    }
+    r->has_pair = r->has_pair || pair;
     return AS_OK;
 }
 
@@ -178,8 +194,7 @@ static as_status given_labels(const as_labels **fixed, as_labels *parsed, const 
     return AS_OK;
 }
 
-static as_status read_classes(as_records *r, int col, bool required, const as_labels *fixed, bool by_id,
-                              as_err *err) {
+static as_status read_classes(as_records *r, int col, bool required, naming by, as_err *err) {
     as_label_set found;
     int32_t *id_of = NULL;
     as_status status = AS_OK;
@@ -199,7 +214,7 @@ static as_status read_classes(as_records *r, int col, bool required, const as_la
         r->v[i].label = (int32_t)place;
     }
     id_of = as_alloc(found.n ? found.n : 1, sizeof *id_of);
-    status = id_of ? as_labels_resolve(&r->labels, id_of, &found, fixed, by_id, r->table, err)
+    status = id_of ? as_labels_resolve(&r->labels, id_of, &found, by.fixed, by.values, by.by_id, r->table, err)
                    : as_fail_nomem(err, "labels", found.n * sizeof *id_of);
     if (status != AS_OK) goto done;
     for (int64_t i = 0; i < r->n; i++)
@@ -258,15 +273,14 @@ static as_status fill_sets(const multi *m, as_records *r, owned *o, int col, as_
     return AS_OK;
 }
 
-static as_status read_sets(as_records *r, owned *o, int col, bool required, const as_labels *fixed, bool by_id,
-                           as_err *err) {
+static as_status read_sets(as_records *r, owned *o, int col, bool required, naming by, as_err *err) {
     multi m = {.begin = as_alloc((size_t)r->n + 1, sizeof *m.begin)};
     as_label_set_init(&m.found);
     as_status status = m.begin ? split_cells(&m, r, col, required, err)
                                : as_fail_nomem(err, "labels", (size_t)r->n * sizeof *m.begin);
     if (status == AS_OK) {
         m.id_of = as_alloc(m.found.n ? m.found.n : 1, sizeof *m.id_of);
-        status = m.id_of ? as_labels_resolve(&r->labels, m.id_of, &m.found, fixed, by_id, r->table, err)
+        status = m.id_of ? as_labels_resolve(&r->labels, m.id_of, &m.found, by.fixed, by.values, by.by_id, r->table, err)
                          : as_fail_nomem(err, "labels", m.found.n * sizeof *m.id_of);
     }
     if (status == AS_OK) status = fill_sets(&m, r, o, col, err);
@@ -280,18 +294,24 @@ static as_status read_sets(as_records *r, owned *o, int col, bool required, cons
 static as_status read_labels(as_records *r, owned *o, const columns *c, const as_data_cols *opts,
                              const as_labels *known, as_err *err) {
     const as_label_kind kind = opts->kind == AS_LABEL_NONE ? AS_LABEL_CLASS : opts->kind;
-    const bool by_id = opts->labels == NULL;
-    const as_labels *fixed = NULL;
-    as_labels parsed = {0};
-    AS_TRY(given_labels(&fixed, &parsed, opts, known, err));
+    naming by = {.by_id = opts->labels == NULL && opts->values == NULL};
+    as_labels parsed = {0}, values = {0};
+    AS_TRY(given_labels(&by.fixed, &parsed, opts, known, err));
     as_status status = AS_OK;
+    if (opts->values && by.fixed) {
+        status = as_labels_parse(&values, opts->values, err);
+        if (status == AS_OK && values.count != by.fixed->count)
+            status = as_fail(err, AS_USAGE, "%d values stand for %d labels", values.count, by.fixed->count);
+        by.values = &values;
+    }
     r->has_label = c->label >= 0;
     r->kind = r->has_label ? kind : AS_LABEL_NONE;
-    if (!r->has_label) status = fixed ? as_labels_copy(&r->labels, fixed, err) : AS_OK;
+    if (status != AS_OK) r->has_label = false;
+    else if (!r->has_label) status = by.fixed ? as_labels_copy(&r->labels, by.fixed, err) : AS_OK;
     else if (kind == AS_LABEL_VALUE) status = read_values(r, c->label, opts->label_required, err);
-    else if (kind == AS_LABEL_MULTI) status = read_sets(r, o, c->label, opts->label_required, fixed, by_id, err);
-    else status = read_classes(r, c->label, opts->label_required, fixed, by_id, err);
-    as_labels_free(&parsed);
+    else if (kind == AS_LABEL_MULTI) status = read_sets(r, o, c->label, opts->label_required, by, err);
+    else status = read_classes(r, c->label, opts->label_required, by, err);
+    as_labels_free(&parsed), as_labels_free(&values);
     return status;
 }
 
@@ -315,6 +335,7 @@ static as_status read_all(as_records *r, const as_data_cols *opts, const as_labe
     if (!r->v) return as_fail_nomem(err, "records", (size_t)r->n * sizeof *r->v);
     r->has_pair = c.pair >= 0;
     AS_TRY(read_texts(r, &c, err));
+    AS_TRY(compose_texts(r, o, &c, opts, err));
     AS_TRY(c.id >= 0 ? read_ids(r, c.id, err) : number_ids(r, o, err));
     return read_labels(r, o, &c, opts, known, err);
 }
@@ -344,6 +365,7 @@ void as_records_free(as_records *r) {
         as_buf_free(&o->ids);
         as_free(o->sets);
         as_free(o->slice_col);
+        as_composed_free(&o->text), as_composed_free(&o->pair);
         as_free(o);
     }
     as_labels_free(&r->labels);

@@ -15,7 +15,8 @@ as_status as_labels_copy(as_labels *out, const as_labels *from, as_err *err) AS_
 /* "neg,pos" or ["neg","pos"] (for names with commas): AS_USAGE when a name is empty or given twice. */
 as_status as_labels_parse(as_labels *out, const char *list, as_err *err) AS_CHECKED;
 
-/* The data options of the command line; strings borrowed; NULL = default. Columns by name, or by number from 1.
+/* The data options of the command line; strings borrowed; NULL = default. Columns by name, or by number from 1; text and
+ * pair may be composed of columns: "{title}: {body}" ({{ and }} are braces).
  *   text     "text", else "sentence", else the only column, else AS_USAGE that lists the columns
  *   pair     none          id       the record number from 0
  *   label    "label" when there is such a column        cluster  none */
@@ -25,6 +26,7 @@ typedef struct as_data_cols {
     const char *const *slices;     /* [slice_count] columns whose groups are reported; "@label" and "@length" are the caller's */
     int64_t slice_count;
     const char *labels;            /* "neg,pos" or a JSON list: names in id order */
+    const char *values;            /* "0,1" or a JSON list: what stands in the cells for these names (the names serve as well) */
     as_label_kind kind;            /* NONE = default = CLASS */
     int64_t limit;                 /* first so many records; 0 = all */
     bool label_required;           /* training and scoring: a missing label column or an empty label is an error */

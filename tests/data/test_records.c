@@ -340,6 +340,102 @@ static void test_records_survive_failing_allocations(void **state) {
     }
 }
 
+/* ---- values that stand for names, texts of several columns ---- */
+
+static void test_records_values_stand_for_the_names_in_id_order(void **state) {
+    (void)state;
+    static const struct { const char *csv, *labels, *values; int ids[3]; as_status want; } cases[] = {
+        {"text,label\na,0\nb,1\nc,1\n", "no,yes", "0,1", {0, 1, 1}, AS_OK},
+        {"text,label\na,2\nb,1\nc,0\n", "x,y,z", "2,1,0", {0, 1, 2}, AS_OK},
+        {"text,label\na,yes\nb,0\nc,no\n", "no,yes", "0,1", {1, 0, 0}, AS_OK}, /* names serve as well */
+        {"text,label\na,0\nb,1\nc,2\n", "no,yes", "0,1", {0}, AS_FORMAT},
+        {"text,label\na,0\nb,1\nc,1\n", "no,yes", "0,1,2", {0}, AS_USAGE},
+        {"text,label\na,0\nb,1\nc,1\n", "no,yes", "0,0", {0}, AS_USAGE},
+    };
+    for (size_t i = 0; i < AS_COUNT(cases); i++) {
+        as_records r;
+        as_err err;
+        const as_data_cols opts = {.labels = cases[i].labels, .values = cases[i].values};
+        assert_int_equal(read_text(&r, "d.csv", cases[i].csv, &opts, NULL, &err), cases[i].want);
+        if (cases[i].want != AS_OK) continue;
+        for (int k = 0; k < 3; k++) assert_int_equal(r.v[k].label, cases[i].ids[k]);
+        const as_record kept = r.v[0];
+        assert_string_equal(r.labels.names[kept.label], i == 1 ? "x" : i == 0 ? "no" : "yes");
+        as_records_free(&r);
+    }
+}
+
+static void test_records_values_stand_for_known_names(void **state) {
+    (void)state;
+    char no[] = "no", yes[] = "yes", *names[] = {no, yes};
+    const as_labels known = {names, 2};
+    as_records r;
+    as_err err;
+    const as_data_cols sets = {.values = "0,1", .kind = AS_LABEL_MULTI}, classes = {.values = "1,0"};
+    must(read_text(&r, "d.csv", "text,label\na,1;0\nb,1\n", &sets, &known, &err), err);
+    assert_true(r.v[0].set[0] && r.v[0].set[1] && !r.v[1].set[0] && r.v[1].set[1]);
+    as_records_free(&r);
+    must(read_text(&r, "d.csv", "text,label\na,1\nb,0\n", &classes, &known, &err), err);
+    assert_int_equal(r.v[0].label, 0);
+    assert_int_equal(r.v[1].label, 1);
+    as_records_free(&r);
+}
+
+static void test_records_texts_are_composed_of_columns(void **state) {
+    (void)state;
+    static const struct { const char *csv, *text, *pair, *want, *want_pair; } cases[] = {
+        {"a,b\none,two\n", "{a} {b}", NULL, "one two", NULL},
+        {"a,b\none,two\n", "{a}", "x: {b}, {a}!", "one", "x: two, one!"},
+        {"a,b\none,\n", "{{{a}}}{b}", NULL, "{one}", NULL},
+        {"a b,c\none,two\n", "{1}{a b}", "c", "oneone", "two"},
+        {"{a},b\none,two\n", "{a}", NULL, "one", NULL}, /* a column's name comes first */
+        {"a,b\nä½ ,å¥½\n", "{a}ä¸­{b}", NULL, "ä½ ä¸­å¥½", NULL},
+    };
+    for (size_t i = 0; i < AS_COUNT(cases); i++) {
+        as_records r;
+        as_err err;
+        const as_data_cols opts = {.text = cases[i].text, .pair = cases[i].pair};
+        must(read_text(&r, "d.csv", cases[i].csv, &opts, NULL, &err), err);
+        assert_true(as_str_is(r.v[0].text, cases[i].want));
+        assert_int_equal(r.has_pair, cases[i].pair != NULL);
+        assert_int_equal(r.v[0].pair.p != NULL, cases[i].pair != NULL);
+        if (cases[i].pair) assert_true(as_str_is(r.v[0].pair, cases[i].want_pair));
+        as_records_free(&r);
+    }
+    static const struct { const char *form, *says; } bad[] = {
+        {"{a", "a { without its }"}, {"a}", "a } without its {"}, {"{}", "no name"}, {"{{a}}", "no column in it"}, {"{c}", "no column \"c\""},
+    };
+    for (size_t i = 0; i < AS_COUNT(bad); i++) {
+        as_records r;
+        as_err err;
+        const as_data_cols opts = {.text = bad[i].form};
+        assert_int_equal(read_text(&r, "d.csv", "a,b\none,two\n", &opts, NULL, &err), AS_USAGE);
+        assert_non_null(strstr(err.msg, bad[i].says));
+        assert_true(err.hint[0] != '\0');
+    }
+    as_records r;
+    as_err err;
+    const as_data_cols opts = {.text = "{a}{b}"};
+    assert_int_equal(read_text(&r, "d.jsonl", "{\"a\":\"x\",\"b\":\"y\"}\n{\"a\":\"x\"}\n", &opts, NULL, &err), AS_FORMAT);
+    assert_string_equal(err.msg, "d.jsonl:2: no \"b\"");
+}
+
+static void test_records_composed_texts_survive_failing_allocations(void **state) {
+    (void)state;
+    const as_data_cols opts = {.text = "{a}, {b}", .pair = "{b}", .labels = "no,yes", .values = "0,1"};
+    for (int64_t n = 1;; n++) {
+        as_records r = {0};
+        as_err err;
+        as_mem_fail_after(n);
+        const as_status status = read_text(&r, "t.csv", "a,b,label\none,two,0\nthree,four,1\n", &opts, NULL, &err);
+        as_mem_fail_after(0);
+        as_records_free(&r);
+        assert_int_equal(as_mem_live_blocks(), 0);
+        if (status == AS_OK) break;
+        assert_int_equal(status, AS_NOMEM);
+    }
+}
+
 /* ---- real data ---- */
 
 static const as_table_opts lines_of_label_and_text = {.sep = ' ', .max_split = 1, .no_header = true,
@@ -443,6 +539,10 @@ int main(void) {
         TEST(test_records_hash_is_of_content_not_of_ids_or_places),
         TEST(test_records_gold_is_what_the_data_says),
         TEST(test_records_survive_failing_allocations),
+        TEST(test_records_values_stand_for_the_names_in_id_order),
+        TEST(test_records_values_stand_for_known_names),
+        TEST(test_records_texts_are_composed_of_columns),
+        TEST(test_records_composed_texts_survive_failing_allocations),
         TEST(test_records_read_sst_as_it_lies),
         TEST(test_records_read_trec_as_latin_1_only),
         TEST(test_records_read_stsb_as_pairs_with_numbers),
