@@ -30,7 +30,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -fPIC -fvisibility=
   $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) \
   -Iinclude -Isrc $(PKG_CFLAGS) -DAS_VERSION='"$(VERSION)"' -DAS_DNNL=$(DNNL)
 DNNL_LIB := $(if $(filter 0,$(DNNL)),,-ldnnl)
-LDLIBS   = $(DNNL_LIB) $(PKG_LIBS) -lm -fopenmp $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS   = $(DNNL_LIB) $(PKG_LIBS) -lsnappy -lm -fopenmp $(if $(SAN),-fsanitize=$(SAN))
 
 SRC     := $(foreach f,$(FOLDERS),$(wildcard src/$(f)/*.c))
 OBJ     := $(SRC:%.c=$(B)/%.o)
@@ -63,10 +63,11 @@ $(B)/%.o: %.c | packages
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# Names what is missing before the compiler does. oneDNN has no .pc file.
+# Names what is missing before the compiler does. oneDNN has no .pc file, snappy not everywhere.
 packages:
 	@missing=$$(for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || echo $$p; done); \
 	[ -z "$(DNNL_LIB)" ] || echo '#include <dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1 || missing="$$missing oneDNN"; \
+	echo '#include <snappy-c.h>' | $(CC) -E -x c - >/dev/null 2>&1 || missing="$$missing snappy"; \
 	[ -z "$$missing" ] || { echo "missing:" $$missing; echo "hint: scripts/setup installs it."; exit 1; } >&2
 
 # A static library per folder: a folder's tests link it and the folders below it, nothing above.
@@ -176,7 +177,7 @@ install: all
 	ln -sf $(SONAME) $(D)/lib/libassay.so
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: assay' 'Description: trains, evaluates and explains language models' \
 	  'Version: $(VERSION)' 'Requires.private: $(PKGS)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lassay' \
-	  'Libs.private: $(DNNL_LIB) -lm -fopenmp' > $(D)/lib/pkgconfig/assay.pc
+	  'Libs.private: $(DNNL_LIB) -lsnappy -lm -fopenmp' > $(D)/lib/pkgconfig/assay.pc
 	$(B)/assay --man > $(D)/share/man/man1/assay.1
 	$(B)/assay --completion bash > $(D)/share/bash-completion/completions/assay
 	$(B)/assay --completion zsh > $(D)/share/zsh/site-functions/_assay
