@@ -13,7 +13,7 @@ SONAME  := libassay.so.0
 
 FOLDERS := base tensor io stats dist store token metric model data task train eval run analysis report api serve cli
 ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
-PKGS    := jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash
+PKGS    := jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash libcurl
 
 # One build folder per configuration, so that switching never mixes objects.
 comma := ,
