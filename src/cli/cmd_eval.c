@@ -23,6 +23,18 @@ static as_status print_item(void *ctx, const as_result_item *item, as_err *err) 
     return as_out_flush(&c->out, false, err);
 }
 
+static void print_plan(as_cli *c, const as_eval_result *r, const char *model) {
+    as_buf *b = &c->out.buf;
+    if (!c->p.o.json) {
+        as_buf_fmt(b, "%s · %s items, %s tokens, %s cut · needs about %s and %s of memory\n", model, as_out_whole(r->n).s, as_out_whole(r->tokens).s,
+                   as_out_whole(r->truncated).s, as_out_time(r->seconds).s, as_out_bytes(r->peak_bytes).s);
+        return;
+    }
+    as_buf_str(b, "{\"kind\":\"plan\",\"model\":"), as_buf_json_str(b, as_str_of(model));
+    as_buf_fmt(b, ",\"items\":%" PRId64 ",\"tokens\":%" PRId64 ",\"truncated\":%" PRId64 ",\"bytes\":%" PRIu64 ",\"seconds\":", r->n, r->tokens, r->truncated, r->peak_bytes);
+    as_buf_real(b, r->seconds), as_buf_str(b, "}\n");
+}
+
 static as_status eval_one(as_cli *c, const char *model, const as_data_cols *cols, as_err *err) {
     as_job j;
     evaluating e = {.c = c};
@@ -33,7 +45,9 @@ static as_status eval_one(as_cli *c, const char *model, const as_data_cols *cols
     const bool sink = c->p.o.items || e.csv;
     as_status s = as_run_eval(&j, c->p.o.data, cols, sink ? print_item : NULL, &e, &r, err);
     if (s == AS_OK && e.csv) s = as_csv_out_commit(e.csv, err);
-    if (s == AS_OK && c->p.o.json)
+    if (s == AS_OK && c->p.o.dry_run)
+        print_plan(c, &r, e.model);
+    else if (s == AS_OK && c->p.o.json)
         as_print_eval_json(c, &r, e.model);
     else if (s == AS_OK) {
         if (e.heading) as_buf_char(&c->out.buf, '\n');

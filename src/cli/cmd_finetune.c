@@ -77,6 +77,7 @@ static as_status fill_job(as_finetune_job *f, as_data_cols *cols, as_cli *c, as_
     if (select && strcmp(select, "last") != 0 && strcmp(select, "loss") != 0) AS_TRY(as_cli_check_metrics(c, select, err));
     if (o->schedule) AS_TRY(as_schedule_parse(&f->recipe.schedule, o->schedule, err));
     f->recipe.seed = (uint64_t)o->seed;
+    if (o->folds) f->dev_fraction = 1.0 / (double)o->folds; /* of a plan */
     AS_TRY(as_cli_cols(cols, c, err));
     cols->label_required = true;
     return as_cli_job(&f->job, c, c->p.args[0], err);
@@ -102,6 +103,9 @@ as_status as_cmd_finetune(as_cli *c, as_err *err) {
     if (c->p.o.folds && !c->p.o.dry_run) return cross_validate(c, &f, err);
     as_finetune_result r = {0};
     AS_TRY(as_run_finetune(&f, &r, err));
+    if (c->p.o.folds > 0) { /* each fold trains on what the others hold; planned with the share that a fold has */
+        r.plan.steps *= c->p.o.folds, r.plan.seconds *= (double)c->p.o.folds;
+    }
     if (c->p.o.dry_run && c->p.o.json)
         plan_json(c, &r.plan);
     else if (c->p.o.dry_run)

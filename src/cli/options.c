@@ -59,7 +59,7 @@ static const as_option table[] = {
     {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},
     /* --- training --- */
     {"out", "PATH", NULL, "folder for checkpoints; one that holds another run's result is refused. report: the page; also -o", GROUP_WORK, TAKES_TRAIN | TAKES_REPORT, OPTION_TEXT, AT(out), 0, 0},
-    {"dry-run", NULL, NULL, "print steps, time and memory, and train nothing", GROUP_TRAINING, TAKES_TRAIN, OPTION_FLAG, AT(dry_run), 0, 0},
+    {"dry-run", NULL, NULL, "print time and memory, and do nothing", GROUP_WORK, TAKES_TRAIN | TAKES_SLICE, OPTION_FLAG, AT(dry_run), 0, 0},
     {"folds", "N", NULL, "cross-validate with N fresh trainings; saves no checkpoint", GROUP_TRAINING, TAKES_FOLDS, OPTION_INT, AT(folds), 2, 1000},
     {"seeds", "K", NULL, "trainings of each model: seed, seed + 1, ...", GROUP_TRAINING, TAKES_BENCH, OPTION_INT, AT(seeds), 1, 1000},
     {"search", "N", NULL, "learning rates to try for each model, on the dev data alone", GROUP_TRAINING, TAKES_BENCH, OPTION_INT, AT(search), 1, 8},

@@ -1,4 +1,5 @@
 /* eval.c: `assay eval`: score every record, keep what is scored, go on where a killed command was. */
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "run/evaluate.h"
@@ -110,6 +111,8 @@ static as_status end_run(evaluation *v, as_err *err) {
 }
 
 static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
+    /* A path that is wrong is told before seconds go into loading a model. */
+    if (strcmp(v->data, "-") != 0 && !as_file_exists(v->data)) return as_records_open(&v->records, v->data, cols, NULL, err);
     AS_TRY(as_session_open(&v->ses, v->j, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = v->j->seed}, err));
     as_data_cols c = *cols;
     c.label_required = true;
@@ -128,6 +131,12 @@ static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink 
     AS_TRY(as_scored_init(&v->scored, &v->records, &v->encoded, c.kind, names, labels, err));
     AS_TRY(as_evaluate_describe(&v->ses, v->j, v->data, v->out, err));
     v->out->truncated = v->encoded.truncated_count, v->out->tokens = v->encoded.tokens;
+    if (v->j->dry_run) {
+        /* a third more than the products alone, as in training */
+        v->out->n = v->records.n, v->out->seconds = 1.33 * as_session_token_flops(&v->ses) * (double)v->encoded.tokens / as_session_rate(&v->ses);
+        v->out->peak_bytes = as_peak_memory() + as_model_bytes(v->ses.model) / 4;
+        return AS_OK;
+    }
     AS_TRY(begin_run(v, err));
     if (v->store && v->run.existed) AS_TRY(as_store_items_each(v->store, v->run.id, restore, v, err));
     AS_TRY(v->j->until > 0 ? score_until(v, err) : score_rest(v, err));

@@ -226,23 +226,7 @@ static as_status identify(finetuning *w, as_buf *config, as_err *err) {
 }
 
 /* --- prediction of cost --- */
-/* Multiply-adds of a token: forward once, backward twice. Speed is measured on one micro-batch's worth of the largest product. */
-static double measured_rate(as_session *s) {
-    const int64_t n = as_model_config(s->model)->inter, k = as_model_config(s->model)->hidden, m = AS_ROW_MAX;
-    as_pack *p = NULL;
-    float *x = as_alloc_aligned((size_t)(m * k), sizeof *x), *y = as_alloc_aligned((size_t)(m * n), sizeof *y), *w = as_alloc_aligned((size_t)(n * k), sizeof *w);
-    double best = 0.0;
-    if (x && y && w && as_pack_new(&p, s->engine, n, k, 0, NULL) == AS_OK && as_pack_fill(s->engine, p, w, 0, NULL) == AS_OK)
-        for (int i = 0; i < 4; i++) {
-            const double t = as_clock();
-            if (!as_linear_forward(s->engine, &(as_linear_args){.y = y, .x = x, .pack = p, .m = m}, 0)) break;
-            best = fmax(best, 2.0 * (double)m * (double)n * (double)k / fmax(1e-9, as_clock() - t));
-        }
-    as_pack_free(p);
-    as_free_aligned(x), as_free_aligned(y), as_free_aligned(w);
-    return best * as_engine_threads(s->engine);
-}
-
+/* Forward once, backward twice. */
 static void plan(finetuning *w) {
     const as_config *c = as_model_config(w->t.ses.model);
     as_plan *p = &w->out->plan;
@@ -255,8 +239,7 @@ static void plan(finetuning *w) {
         if (q->trainable) p->trainable += q->rows * q->cols;
     }
     const double per_step = (double)(w->f->recipe.batch_size * w->f->recipe.accumulate), epochs = (double)p->steps * per_step / (double)w->train.n;
-    const double token_flops = 2.0 * (double)c->layers * (4.0 * (double)(c->hidden * c->hidden) + 2.0 * (double)(c->hidden * c->inter));
-    const double rate = fmax(1e9, measured_rate(&w->t.ses));
+    const double token_flops = as_session_token_flops(&w->t.ses), rate = as_session_rate(&w->t.ses);
     const double update = (double)p->parameters * 28.0 / 8e9; /* the optimiser's traffic a step at about 8 GB/s */
     /* a third more than the products alone: attention, norms, activations, loss */
     p->seconds = 1.33 * 3.0 * token_flops * (double)p->tokens_epoch * epochs / rate + (double)p->steps * update;

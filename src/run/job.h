@@ -72,7 +72,7 @@ typedef struct as_eval_result {
     bool head_fresh;             /* part of the head is random: the scores mean nothing */
     bool from_store;             /* nothing was computed */
     int64_t resumed;             /* items that were stored before */
-    double seconds;              /* scoring only */
+    double seconds;              /* scoring only; of a dry run what it would take */
     uint64_t peak_bytes;
     char *dtype, *isa;           /* what the numbers depend on */
     int threads;

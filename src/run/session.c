@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -168,4 +169,25 @@ uint64_t as_peak_memory(void) {
 #else
     return (uint64_t)u.ru_maxrss * 1024;
 #endif
+}
+
+double as_session_token_flops(const as_session *s) {
+    const as_config *c = as_model_config(s->model);
+    return 2.0 * (double)c->layers * (4.0 * (double)(c->hidden * c->hidden) + 2.0 * (double)(c->hidden * c->inter));
+}
+
+double as_session_rate(as_session *s) {
+    const int64_t n = as_model_config(s->model)->inter, k = as_model_config(s->model)->hidden, m = AS_ROW_MAX;
+    as_pack *p = NULL;
+    float *x = as_alloc_aligned((size_t)(m * k), sizeof *x), *y = as_alloc_aligned((size_t)(m * n), sizeof *y), *w = as_alloc_aligned((size_t)(n * k), sizeof *w);
+    double best = 0.0;
+    if (x && y && w && as_pack_new(&p, s->engine, n, k, 0, NULL) == AS_OK && as_pack_fill(s->engine, p, w, 0, NULL) == AS_OK)
+        for (int i = 0; i < 4; i++) {
+            const double t = as_clock();
+            if (!as_linear_forward(s->engine, &(as_linear_args){.y = y, .x = x, .pack = p, .m = m}, 0)) break;
+            best = fmax(best, 2.0 * (double)m * (double)n * (double)k / fmax(1e-9, as_clock() - t));
+        }
+    as_pack_free(p);
+    as_free_aligned(x), as_free_aligned(y), as_free_aligned(w);
+    return fmax(1e9, best * as_engine_threads(s->engine));
 }

@@ -30,6 +30,10 @@ as_status as_session_encode(const as_session *s, const as_job *j, const as_recor
 char *as_display_name(const char *path);
 /* Digest of what the records say and of the token ids that they became: data, columns, labels, tokenizer, length. */
 as_status as_content_digest(char hex[65], const as_records *r, const as_encoded *e, as_err *err) AS_CHECKED;
+/* Floating-point operations of a token's forward pass, and how many the session does in a second: measured on one micro-batch's worth
+ * of the largest product. */
+double as_session_token_flops(const as_session *s);
+double as_session_rate(as_session *s);
 /* Peak resident memory of the process in bytes, since it began or since the reset (Linux). */
 uint64_t as_peak_memory(void);
 void as_peak_memory_reset(void);

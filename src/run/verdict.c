@@ -102,7 +102,7 @@ static void power(as_buf *b, const as_contest *c, const as_contest_result *r) {
     for (int i = 0; i < c->count - 1 && !open; i++)
         if (!(r->comparisons[i].p_adjusted <= 1 - c->level) && !isnan(r->comparisons[i].p)) open = &r->comparisons[i];
     const as_comparison *v = open ? open : any;
-    if (isnan(v->mde)) return;
+    if (!(v->mde > 0.0)) return; /* 0: the two never differ, so these items say nothing of what they could show */
     as_buf_str(b, " These ");
     grouped(b, (double)v->n);
     as_buf_str(b, " items can show differences of ");
