@@ -68,7 +68,7 @@ static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err 
     as_buf_fmt(&path, "%s/%s-seed%" PRIu64, w->b->out, w->names[i], cell->seed);
     for (size_t k = strlen(w->b->out) + 1; !path.failed && k < path.n; k++)
         if (path.p[k] == '/') path.p[k] = '_'; /* a Hub id */
-    as_buf_fmt(&doing, "fine-tune %s, seed %" PRId64 " of %" PRId64, w->names[i], number, w->b->seeds);
+    as_buf_fmt(&doing, "fine-tune %s, seed %" PRId64 " of %" PRId64 " (%zu of %" PRId64 ")", w->names[i], number, w->b->seeds, w->out->cell_count, w->planned);
     as_status s = path.failed || doing.failed ? as_fail_nomem(err, "a path", 0) : AS_OK;
     as_finetune_result t = {0};
     if (s == AS_OK) {
@@ -109,6 +109,7 @@ static as_status plan_all(as_bench *w, grid *g, as_err *err) {
     if (!g->fits || !g->plans) return as_fail_nomem(err, "a plan", 0);
     for (int i = 0; i < b->model_count; i++) {
         if (!(b->scratch && b->scratch[i])) AS_TRY(as_head_fits(&g->fits[i], b->models[i], &w->train, err));
+        w->planned += g->fits[i] ? 1 : b->seeds;
         if (g->fits[i]) continue;
         AS_TRY(plan_model(w, i, &g->plans[i], err));
         const double search = b->search > 0 ? (double)b->search * 0.25 + (double)((b->search + 1) / 2) * (b->search > 1 ? 0.5 : 0.0) : 0.0;

@@ -17,6 +17,7 @@ typedef struct as_bench {
     as_stored *stored;                      /* [cells] */
     as_predictions *preds;                  /* [cells] in the order of the systems */
     char **names;                           /* [systems] */
+    int64_t planned;                        /* cells of the grid, baselines apart */
 } as_bench;
 
 /* bench_data.c: read the data, split, write OUT/data/train.jsonl, dev.jsonl and test.jsonl, read them again. */

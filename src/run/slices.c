@@ -262,10 +262,12 @@ static int by_value(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 enum { LONGEST = 64, PARTS = 4 };
-/* Six digits, or as many as tell the parts from each other and the first of a part from its last. */
+/* Six digits, or as many as tell the parts from each other and the first of a part from its last; whole numbers in full. */
 static void name_parts(char *names, const double *first, const double *last) {
     static const int digits[] = {6, 9, 12, 15, 17};
-    for (size_t d = 0; d < AS_COUNT(digits); d++) {
+    bool whole = true;
+    for (int k = 0; k < PARTS; k++) whole &= first[k] == floor(first[k]) && last[k] == floor(last[k]);
+    for (size_t d = whole ? 3 : 0; d < AS_COUNT(digits); d++) {
         bool distinct = true;
         for (int k = 0; k < PARTS; k++) {
             char *name = names + k * LONGEST, *end = name + snprintf(name, LONGEST, "%.*g", digits[d], first[k]);

@@ -343,6 +343,7 @@ static void test_compare_of_a_system_with_itself_finds_nothing(void **state) {
             assert_true(v->diff == 0 && v->p == 1 && v->p_adjusted == 1 && v->low <= 0 && v->high >= 0 && isnan(v->items_needed));
             assert_true(r.standings[0].letters == 1 && r.standings[1].letters == 1 && r.standings[1].rank_low == 1 && r.standings[0].rank_high == 2);
             assert_non_null(strstr(r.verdict, "No winner"));
+            assert_null(strstr(r.verdict, "can show differences"));
             as_contest_result_free(&r);
         }
     const as_system seeds[] = {{.name = "one", .seed = d.p[0], .seeds = SEEDS}, {.name = "same", .seed = d.p[0], .seeds = SEEDS}};

@@ -246,6 +246,8 @@ static void test_slices_quarters_keep_ties_together(void **state) {
     const double negative[] = {-8, -7, -6, -5, -4, -3, -2, -1};
     check_quarters("negative", negative, 8, (const char *const[]){"-8--7", "-6--5", "-4--3", "-2--1"}, 4);
     const double fractions[] = {0.125, 0.25, 0.5, 0.625, 0.75, 0.875, 1, 1.5};
+    const double millions[] = {2000006, 3000009, 4000012, 50000150};
+    check_quarters("millions", millions, 4, (const char *const[]){"2000006", "3000009", "4000012", "50000150"}, 4);
     check_quarters("fractions", fractions, 8, (const char *const[]){"0.125-0.25", "0.5-0.625", "0.75-0.875", "1-1.5"}, 4);
     char **none = as_slicing_quarters(x, 0);
     assert_non_null(none);
