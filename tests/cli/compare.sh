@@ -200,7 +200,7 @@ check slices_of_lengths says '^  length = [0-9]+-[0-9]+ '
 check slices_of_labels says '^  label = positive '
 check slices_of_one_value says '^  flat = 7 '
 check slices_of_empty_cells says '^  hole =  +[01]\.'
-check slices_of_many_numbers_are_quarters test "$(grep -cE '^  number = [0-9]+-[0-9]+ ' out)" = 4
+check slices_of_many_numbers_are_quarters test "$(grep -cE '^  number = [0-9]+-[0-9]+' out)" = 4
 check slices_fit_100_columns columns out
 run eval tuned "${cols[@]}" --slice 语言 --slice @length --json
 check slices_as_json both printed_json keys out slice column slice metric value low high n rest diff p p_adjusted test worse
