@@ -5,15 +5,23 @@
 #include "base/mem.h"
 #include "io/table.h"
 
+/* Bytes that never move, for cells that do not lie in `text`. */
+typedef struct as_table_block {
+    struct as_table_block *next;
+    size_t used, cap;
+    char bytes[];
+} as_table_block;
+
 /* Cells are views into `text`, unquoted and unescaped in place, so reading a table costs one buffer
  * plus 16 bytes a cell. CSV, TSV, lines: cells [rows * cols], row by row; cell_col and row_first
  * are NULL. JSONL: a record holds only the keys it has: its cells begin at row_first[row], cell_col
  * names their columns. A cell with p == NULL is null. So a file whose records share no key costs no
- * more than its size. */
+ * more than its size. Parquet: cells as for CSV, which lie in `blocks`, or in `text`. */
 struct as_table {
     char *path;
     const char *where; /* the name in messages */
     as_buf text, made; /* the content; names that the file does not hold */
+    as_table_block *blocks;
     as_str *names;
     size_t cols, name_cap;
     as_str *cells;
@@ -54,6 +62,10 @@ as_status as_lines_parse(as_table *t, size_t begin, const as_table_opts *opts,
                          as_err *err) AS_CHECKED;
 as_status as_jsonl_parse(as_table *t, size_t begin, const as_table_opts *opts,
                          as_err *err) AS_CHECKED;
+/* Parquet is no text: it is read from all of t->text, which is given up when no cell needs it. What
+ * it allocates stays within `budget` bytes. */
+as_status as_parquet_parse(as_table *t, const as_table_opts *opts, uint64_t budget,
+                           as_err *err) AS_CHECKED;
 /* The names of `columns` ("a,b"), or "1".."cols" when it is NULL, become the table's. */
 as_status as_table_set_names(as_table *t, const char *columns, size_t cols, as_err *err) AS_CHECKED;
 #endif
