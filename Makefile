@@ -59,6 +59,8 @@ $(B)/%.$(1).o: %.c | packages
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
+# Where the built-in tasks are when they are not beside the program.
+$(B)/src/task/task_find.o: ALL_CFLAGS += -DAS_SHARE='"$(PREFIX)/share/assay"'
 $(B)/%.o: %.c | packages
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -86,6 +88,7 @@ NEEDS_token  := token io base
 NEEDS_metric := metric stats base
 NEEDS_data   := data token io base
 NEEDS_model  := model tensor io base
+NEEDS_task   := task data metric token stats io base
 below = $(or $(NEEDS_$(1)),$(filter-out cli,$(FOLDERS)))
 link  = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
