@@ -279,13 +279,13 @@ static double seed_variance(const as_arena_metric *m, int system) {
     return sd * sd / (double)k;
 }
 
-/* Welch and Satterthwaite's t: seeds with k - 1 degrees of freedom each, items with n - 1. */
+/* Welch and Satterthwaite's t: seeds with k - 1 degrees of freedom each, items (clusters) with n - 1. */
 static void student(as_interval *interval, double *se, double *p, const as_arena_metric *m, int a, int b, double point) {
     const double va = seed_variance(m, a), vb = b >= 0 ? seed_variance(m, b) : 0.0, vi = *se * *se, all = va + vb + vi;
-    const double ka = (double)as_seeds_of(m, a) - 1, kb = b >= 0 ? (double)as_seeds_of(m, b) - 1 : 0, units = (double)(m->n - 1);
+    const double ka = (double)as_seeds_of(m, a) - 1, kb = b >= 0 ? (double)as_seeds_of(m, b) - 1 : 0, units = (double)(unit_count(m) - 1);
     const double df = all * all / (vi * vi / units + (ka > 0 ? va * va / ka : 0) + (kb > 0 ? vb * vb / kb : 0));
     *se = sqrt(all);
-    const double half = as_t_quantile(0.5 + m->c->level / 2, df) * *se;
+    const double half = all == 0.0 ? 0.0 : as_t_quantile(0.5 + m->c->level / 2, df) * *se; /* nothing ever differs: no df */
     *interval = (as_interval){.low = point - half, .high = point + half, .level = m->c->level, .method = "welch t"};
     *p = *se > 0 ? 2 * as_t_cdf(-fabs(point) / *se, df) : point == 0.0 ? 1.0 : 0.0;
 }

@@ -174,32 +174,93 @@ static void test_compare_of_corpus_metrics_is_bca_and_swapped_items_like_numpy(v
     check_random("corpus", "", 6);
 }
 
-static void test_compare_of_seeds_draws_seeds_and_items_together(void **state) {
+static void test_compare_of_few_seeds_is_welchs_t_over_seeds_and_items(void **state) {
     (void)state;
     FILE *f = golden_file();
     char line[16384], metric[64];
     double a, b, low, high, se, p, sd[2];
     int seen = 0;
     while (fgets(line, sizeof line, f)) {
-        if (sscanf(line, "seeds %63s %lf %lf %lf %lf %lf %lf %lf %lf", metric, &a, &b, &low, &high, &se, &p, &sd[0], &sd[1]) != 9) continue;
+        if (sscanf(line, "few %63s %lf %lf %lf %lf %lf %lf %lf %lf", metric, &a, &b, &low, &high, &se, &p, &sd[0], &sd[1]) != 9) continue;
         const as_comparison v = a_minus_b(metric, SEEDS, NULL, 0.95);
         close_to(metric, "value of A", v.value_a, a, 1e-12), close_to(metric, "value of B", v.value_b, b, 1e-12);
         assert_int_equal(v.both, -1);
-        if (strcmp(v.interval_method, "multi-bootstrap") == 0) {
-            interval_close(metric, &v, low, high, se);
-            p_close(metric, v.p, p);
-        } else { /* Student's t of few seeds: no shorter, no surer than the bootstrap */
-            assert_true(v.high - v.low > (high - low) * 0.95 && v.p > p * 0.8);
-        }
-        assert_true(v.mde > 2.2 * se && v.mde < 3.5 * se);
+        assert_string_equal(v.interval_method, "welch t");
+        assert_string_equal(v.test_method, "welch t");
+        /* of a corpus metric the part of the items is drawn: 1 / sqrt(2 R) of it, here and there */
+        const double error = strchr(metric, '(') || strcmp(metric, "mcc") == 0 ? 5 * sqrt(0.5 / DRAWS + 0.5 / 40000) : 1e-9;
+        close_to(metric, "low", v.low, low, 2.5 * error * se), close_to(metric, "high", v.high, high, 2.5 * error * se), close_to(metric, "p", v.p, p, error * 0.5);
+        close_to(metric, "detectable difference", v.mde, 2.8015852181 * se, 2.9 * se * fmax(error, 1e-9));
         const as_system systems[] = {{.name = "A", .seed = d.p[0], .seeds = SEEDS}, {.name = "B", .seed = d.p[1], .seeds = SEEDS}};
         as_contest_result r = decide(&(as_contest){.systems = systems, .count = 2, .metrics = metric, .level = 0.95, .seed = 1, .threads = 2});
-        for (int i = 0; i < 2; i++) close_to(metric, "spread of seeds", r.standings[i].sd_seeds, sd[r.standings[i].system], 1e-12);
+        for (int i = 0; i < 2; i++) {
+            close_to(metric, "spread of seeds", r.standings[i].sd_seeds, sd[r.standings[i].system], 1e-12);
+            assert_true(r.standings[i].low < r.standings[i].value && r.standings[i].value < r.standings[i].high);
+        }
         as_contest_result_free(&r);
         seen++;
     }
     fclose(f);
     assert_int_equal(seen, 4);
+}
+
+static void test_compare_of_many_seeds_draws_seeds_and_items_together(void **state) {
+    (void)state;
+    enum { COPIES = 7 };
+    as_predictions many[2][SEEDS * COPIES];
+    for (int s = 0; s < 2; s++)
+        for (int k = 0; k < SEEDS * COPIES; k++) many[s][k] = d.p[s][k % SEEDS];
+    const as_system systems[] = {{.name = "A", .seed = many[0], .seeds = SEEDS * COPIES}, {.name = "B", .seed = many[1], .seeds = SEEDS * COPIES}};
+    FILE *f = golden_file();
+    char line[16384], metric[64];
+    double a, b, low, high, se, p;
+    int seen = 0;
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "many %63s %lf %lf %lf %lf %lf %lf", metric, &a, &b, &low, &high, &se, &p) != 7) continue;
+        as_contest_result r = decide(&(as_contest){.systems = systems, .count = 2, .metrics = metric, .level = 0.95, .seed = 1, .threads = 2});
+        const as_comparison *v = &r.comparisons[0];
+        assert_int_equal(v->a, 0); /* A is better in all of them */
+        close_to(metric, "value of A", v->value_a, a, 1e-12), close_to(metric, "value of B", v->value_b, b, 1e-12);
+        assert_string_equal(v->test_method, "multi-bootstrap");
+        interval_close(metric, v, low, high, se);
+        p_close(metric, v->p, p);
+        as_contest_result_free(&r);
+        seen++;
+    }
+    fclose(f);
+    assert_int_equal(seen, 4);
+}
+
+static void test_compare_of_seeds_that_never_differ_has_an_interval(void **state) {
+    (void)state;
+    as_predictions right = d.p[0][0];
+    right.pred = d.gold;
+    const as_predictions seeds[] = {right, right, right};
+    const as_system systems[] = {{.name = "A", .seed = seeds, .seeds = 3}, {.name = "B", .seed = seeds, .seeds = 3}};
+    as_contest_result r = decide(&(as_contest){.systems = systems, .count = 2, .metrics = "accuracy,f1(macro)", .level = 0.95, .seed = 1});
+    for (int i = 0; i < 2; i++) {
+        const as_comparison *v = &r.comparisons[i];
+        assert_true(v->diff == 0 && v->p == 1 && v->low == 0 && v->high == 0);
+    }
+    for (int i = 0; i < 4; i++) assert_true(r.standings[i].value == 1 && r.standings[i].low == 1 && r.standings[i].high == 1 && r.standings[i].sd_seeds == 0);
+    as_contest_result_free(&r);
+}
+
+/* Few clusters: the items' part has as many degrees of freedom as there are clusters, less one. */
+static void test_compare_of_seeds_with_clusters_counts_clusters(void **state) {
+    (void)state;
+    int32_t cluster[512];
+    for (int64_t i = 0; i < d.n; i++) cluster[i] = (int32_t)(i % 3);
+    as_predictions same[2][2];
+    for (int s = 0; s < 2; s++)
+        for (int k = 0; k < 2; k++) same[s][k] = d.p[s][0]; /* seeds that do not vary: only clusters do */
+    const as_system systems[] = {{.name = "A", .seed = same[0], .seeds = 2}, {.name = "B", .seed = same[1], .seeds = 2}};
+    as_contest_result r = decide(&(as_contest){.systems = systems, .count = 2, .metrics = "accuracy,f1(macro)", .level = 0.95, .seed = 1, .cluster = cluster});
+    for (int i = 0; i < 2; i++) { /* t with 2 degrees of freedom over the normal: 4.3027 / 1.96; mde = 2.8016 se */
+        const as_comparison *v = &r.comparisons[i];
+        close_to(v->metric, "half width", (v->high - v->low) / 2, 4.302653 * v->mde / 2.8015852, 1e-3 * v->mde);
+    }
+    as_contest_result_free(&r);
 }
 
 /* --- over all pairs and metrics --- */
@@ -436,7 +497,10 @@ int main(void) {
         cmocka_unit_test(test_compare_of_shares_is_newcombe_and_mcnemar),
         cmocka_unit_test(test_compare_of_means_is_bca_and_sign_flips_like_scipy),
         cmocka_unit_test(test_compare_of_corpus_metrics_is_bca_and_swapped_items_like_numpy),
-        cmocka_unit_test(test_compare_of_seeds_draws_seeds_and_items_together),
+        cmocka_unit_test(test_compare_of_few_seeds_is_welchs_t_over_seeds_and_items),
+        cmocka_unit_test(test_compare_of_many_seeds_draws_seeds_and_items_together),
+        cmocka_unit_test(test_compare_of_seeds_that_never_differ_has_an_interval),
+        cmocka_unit_test(test_compare_of_seeds_with_clusters_counts_clusters),
         cmocka_unit_test(test_compare_adjusts_over_all_pairs_and_metrics),
         cmocka_unit_test(test_compare_counts_a_metric_named_twice_once),
         cmocka_unit_test(test_compare_groups_and_ranks_say_what_can_be_told),

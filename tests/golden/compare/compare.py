@@ -155,7 +155,9 @@ for name, f in corpus.items():
             extreme, left = extreme + int((v >= abs(value_a - value_b) * (1 - 1e-12)).sum()), left - k
         row("corpus", name, clustered, g(value_a), g(value_b), g(low), g(high), g(se), g((1 + extreme) / (R_TEST + 1)))
 
-# seeds METRIC value_a value_b low high se p sd_a sd_b: seeds of each system and items drawn together
+# few METRIC value_a value_b low high se p sd_a sd_b: three seeds, Welch's t: seeds of each system and items are three sources of
+# variance. many METRIC value_a value_b low high se p: 21 seeds (each of the three seven times), drawn together with items.
+MANY = 21
 for name in ["accuracy", "log_loss", "f1(macro)", "mcc"]:
     per_item = name not in corpus
     whole = np.arange(N)
@@ -164,18 +166,24 @@ for name in ["accuracy", "log_loss", "f1(macro)", "mcc"]:
         of_a, of_b = va.mean(axis=1), vb.mean(axis=1)
     else:
         of_a, of_b = (np.array([corpus[name](confusion(whole, s[0])) for s in side]) for side in (A, B))
-    point, theta = of_a.mean() - of_b.mean(), []
+    point, theta, fixed = of_a.mean() - of_b.mean(), [], []
     for _ in range(R_BOOT // 1000):
         i = rng.integers(0, N, size=(1000, N))
-        sa, sb = rng.integers(0, SEEDS, size=(2, 1000, SEEDS))
+        sa, sb = rng.integers(0, SEEDS, size=(2, 1000, MANY))  # which of the copies does not matter
         each = [np.stack([(v[k][i].mean(axis=1) if per_item else corpus[name](confusion(i, side[k][0]))) for k in range(SEEDS)])
                 for v, side in ((va if per_item else None, A), (vb if per_item else None, B))]
         at = np.arange(1000)[:, None]
         theta.append(each[0][sa, at].mean(axis=1) - each[1][sb, at].mean(axis=1))
-    theta = np.concatenate(theta)
+        fixed.append(each[0].mean(axis=0) - each[1].mean(axis=0))
+    theta, fixed = np.concatenate(theta), np.concatenate(fixed)
     low, high = np.quantile(theta, [0.025, 0.975])
     p = (1 + (np.abs(theta - point) >= abs(point)).sum()) / (len(theta) + 1)
-    row("seeds", name, g(of_a.mean()), g(of_b.mean()), g(low), g(high), g(theta.std()), g(p), g(of_a.std(ddof=1)), g(of_b.std(ddof=1)))
+    row("many", name, g(of_a.mean()), g(of_b.mean()), g(low), g(high), g(theta.std()), g(p))
+    parts = np.array([of_a.var(ddof=1) / SEEDS, of_b.var(ddof=1) / SEEDS, (va.mean(axis=0) - vb.mean(axis=0)).var(ddof=1) / N if per_item else fixed.var()])
+    se, df = np.sqrt(parts.sum()), parts.sum() ** 2 / (parts ** 2 / np.array([SEEDS - 1, SEEDS - 1, N - 1])).sum()
+    half = stats.t.ppf(0.975, df) * se
+    row("few", name, g(of_a.mean()), g(of_b.mean()), g(point - half), g(point + half), g(se), g(2 * stats.t.sf(abs(point) / se, df)), g(of_a.std(ddof=1)),
+        g(of_b.std(ddof=1)))
 
 # --- numbers ---
 N2 = 70
