@@ -263,6 +263,35 @@ static void test_compare_of_seeds_with_clusters_counts_clusters(void **state) {
     as_contest_result_free(&r);
 }
 
+/* A system of one seed (a constant answer, say) against one of three: the seeds of the other still count, and more items narrow
+ * only what comes from items. */
+static void test_compare_of_one_seed_with_several_keeps_their_spread(void **state) {
+    (void)state;
+    const char *const metrics[] = {"accuracy", "f1(macro)"};
+    for (int k = 0; k < 2; k++) {
+        const as_system systems[] = {{.name = "A", .seed = d.p[0], .seeds = SEEDS}, {.name = "B", .seed = d.p[1], .seeds = 1}};
+        as_contest_result r = decide(&(as_contest){.systems = systems, .count = 2, .metrics = metrics[k], .level = 0.95, .seed = 1});
+        const as_comparison *v = &r.comparisons[0];
+        const double sd = r.standings[0].sd_seeds, seeds = sd * sd / SEEDS, se = v->mde / 2.8015852181, items = se * se - seeds, z = 2.8015852181;
+        assert_int_equal(v->a, 0);
+        if (k == 0) { /* accuracy: the variance over items of A's mean less B */
+            double sum = 0, squares = 0;
+            for (int64_t i = 0; i < d.n; i++) {
+                double x = -(double)(d.pred[1][0][i] == d.gold[i]);
+                for (int s = 0; s < SEEDS; s++) x += (d.pred[0][s][i] == d.gold[i]) / (double)SEEDS;
+                sum += x, squares += x * x;
+            }
+            close_to("accuracy", "variance from items", items, (squares - sum * sum / (double)d.n) / (double)(d.n - 1) / (double)d.n, 1e-9);
+        }
+        assert_true(items > 0 && isnan(r.standings[1].sd_seeds));
+        assert_true((v->high - v->low) / 2 > 1.95 * se); /* the interval has the same standard error, and t's longer tails */
+        const double rest = v->diff * v->diff / (z * z) - seeds;
+        if (rest > 0) close_to(metrics[k], "items needed", v->items_needed, ceil(items * (double)d.n / rest), 1 + 1e-6 * v->items_needed);
+        else assert_true(isinf(v->items_needed));
+        as_contest_result_free(&r);
+    }
+}
+
 /* --- over all pairs and metrics --- */
 /* Holm's definition, in quadratic time: the greatest of (m - rank) p over those not above it. */
 static double holm(const as_contest_result *r, size_t at) {
@@ -501,6 +530,7 @@ int main(void) {
         cmocka_unit_test(test_compare_of_many_seeds_draws_seeds_and_items_together),
         cmocka_unit_test(test_compare_of_seeds_that_never_differ_has_an_interval),
         cmocka_unit_test(test_compare_of_seeds_with_clusters_counts_clusters),
+        cmocka_unit_test(test_compare_of_one_seed_with_several_keeps_their_spread),
         cmocka_unit_test(test_compare_adjusts_over_all_pairs_and_metrics),
         cmocka_unit_test(test_compare_counts_a_metric_named_twice_once),
         cmocka_unit_test(test_compare_groups_and_ranks_say_what_can_be_told),
