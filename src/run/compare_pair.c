@@ -324,24 +324,28 @@ static as_status items_seeds(as_seeds_result *out, const as_arena_metric *m, int
     return st;
 }
 
+/* What these items show, and how many more would: they narrow only the items' part. */
+static void take_power_seeds(as_comparison *out, const as_arena_metric *m, double se, double seeds) {
+    out->mde = as_minimum_detectable_effect(se, m->c->level, POWER);
+    const double z = z_of(m) + as_normal_quantile(POWER), rest = out->diff * out->diff / (z * z) - seeds;
+    if (out->diff != 0.0) out->items_needed = rest > 0.0 ? ceil(fmax(0.0, se * se - seeds) * (double)out->n / rest) : INFINITY;
+}
+
 static as_status compare_seeds(as_comparison *out, const as_arena_metric *m, int a, int b, as_err *err) {
+    const double seeds = seed_variance(m, a) + seed_variance(m, b); /* a single seed adds nothing that is known */
     double se;
     if (!m->per_item) {
         as_interval i;
         AS_TRY(corpus_seeds(&i, &se, &out->p, m, a, b, out->diff, err));
         take_interval(out, &i);
         out->test_method = i.method;
-        take_power(out, se, m->c->level);
     } else {
         as_seeds_result r;
         AS_TRY(items_seeds(&r, m, a, b, err));
         take_interval(out, r.why_few_seeds ? &r.student_interval : &r.interval), take_test(out, r.why_few_seeds ? &r.student : &r.test);
-        se = sqrt(r.se_items * r.se_items + (r.se_seeds > 0 ? r.se_seeds * r.se_seeds : 0.0));
-        out->mde = as_minimum_detectable_effect(se, m->c->level, POWER);
-        /* More items narrow only the items' part. */
-        const double z = z_of(m) + as_normal_quantile(POWER), rest = out->diff * out->diff / (z * z) - (r.se_seeds > 0 ? r.se_seeds * r.se_seeds : 0.0);
-        if (out->diff != 0.0) out->items_needed = rest > 0.0 ? ceil(r.se_items * r.se_items * (double)out->n / rest) : INFINITY;
+        se = sqrt(r.se_items * r.se_items + seeds);
     }
+    take_power_seeds(out, m, se, seeds);
     take_margin_normal(out, se, m->c->margin, m->higher);
     return AS_OK;
 }
