@@ -15,7 +15,8 @@ typedef enum as_stream { /* what the draw is for; never renumber: results depend
     AS_STREAM_BOOTSTRAP = 5,/* a = resample */
     AS_STREAM_PERMUTE = 6,  /* a = resample */
     AS_STREAM_MASK = 7,     /* masked LM */
-    AS_STREAM_SAMPLE = 8    /* everything else that draws items */
+    AS_STREAM_SAMPLE = 8,   /* everything else that draws items */
+    AS_STREAM_PERTURB = 9   /* a = item, b = kind of perturbation and the item's other half */
 } as_stream;
 
 typedef struct as_philox { uint32_t v[4]; } as_philox;

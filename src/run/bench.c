@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "run/bench_impl.h"
 #include "run/finetune.h"
+#include "stats/many.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -257,7 +258,43 @@ static as_status bench(as_bench *w, as_err *err) {
     r->isa = as_strdup(r->cells[0].result.isa), r->task = as_strdup(w->task), r->threads = r->cells[0].result.threads;
     if (!r->isa || !r->task) return as_fail_nomem(err, "a result", 0);
     AS_TRY(decide(w, err));
-    return as_bench_store(w, err);
+    return b->one_of_several ? AS_OK : as_bench_store(w, err);
+}
+
+/* Friedman over tasks, with the oriented value of each task's first metric. */
+static as_status rank(as_bench_result *const *results, int n, as_bench_ranks *ranks, as_err *err) {
+    const int k = results[0]->count;
+    double *score = as_alloc((size_t)n * (size_t)k, sizeof *score);
+    ranks->mean_rank = as_calloc((size_t)k, sizeof *ranks->mean_rank);
+    as_status s = score && ranks->mean_rank ? AS_OK : as_fail_nomem(err, "ranks", 0);
+    for (int t = 0; s == AS_OK && t < n; t++)
+        for (int i = 0; i < k; i++) {
+            const as_standing *v = &results[t]->decision.standings[i]; /* the first metric's stand first */
+            score[t * k + v->system] = v->higher_is_better ? v->value : -v->value;
+        }
+    as_test test = {.p = NAN};
+    if (s == AS_OK) s = as_friedman_test(&test, ranks->mean_rank, score, n, k, err);
+    ranks->friedman_p = test.p, ranks->why = test.why;
+    if (s == AS_OK) ranks->critical_difference = as_nemenyi_critical_difference(n, k, results[0]->contest.level);
+    as_free(score);
+    return s;
+}
+
+as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *ranks, as_err *err) {
+    *ranks = (as_bench_ranks){.friedman_p = NAN, .critical_difference = NAN};
+    as_contest_result **decisions = as_calloc((size_t)n, sizeof *decisions);
+    const as_contest **contests = as_calloc((size_t)n, sizeof *contests);
+    as_status s = decisions && contests ? AS_OK : as_fail_nomem(err, "a bench", 0);
+    for (int t = 0; s == AS_OK && t < n; t++) {
+        decisions[t] = &results[t]->decision, contests[t] = &results[t]->contest;
+        if (results[t]->count != results[0]->count) s = as_fail(err, AS_USAGE, "the tasks have different systems");
+    }
+    if (s == AS_OK) s = as_contests_adjust(decisions, contests, n, err);
+    for (int t = 0; s == AS_OK && t < n; t++) s = as_bench_store(results[t]->owned, err);
+    if (s == AS_OK && n > 1) s = rank(results, n, ranks, err);
+    as_free(decisions), as_free(contests);
+    if (s != AS_OK) as_free(ranks->mean_rank), ranks->mean_rank = NULL;
+    return s;
 }
 
 as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) {

@@ -18,6 +18,7 @@ typedef struct as_bench_job {
     int64_t search;                /* learning rates to try on the dev data; 0 = the recipe's */
     double margin;
     bool baselines;
+    bool one_of_several;           /* as_bench_join finishes it */
 } as_bench_job;
 
 /* One cell of the grid: a model (or baseline) and a seed. */
@@ -45,5 +46,14 @@ typedef struct as_bench_result {
 
 /* With job.dry_run only the plan is filled. A finished cell comes from the store and the folder; an interrupted bench goes on. */
 as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) AS_CHECKED;
+/* Several systems on several tasks: mean ranks, and whether they differ at all. */
+typedef struct as_bench_ranks {
+    double *mean_rank;             /* [systems], 1 = best; NULL when there is one task */
+    double friedman_p, critical_difference; /* of mean ranks (Nemenyi), at the level */
+    const char *why;               /* static: why there is no p, else NULL */
+} as_bench_ranks;
+/* Benches of the same systems on different tasks: p values adjusted over all of them, verdicts anew, and all are stored. The first
+ * metric of each task ranks. */
+as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *ranks, as_err *err) AS_CHECKED;
 void as_bench_result_free(as_bench_result *r);
 #endif

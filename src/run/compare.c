@@ -127,12 +127,17 @@ static as_status one_metric(as_contest_result *out, const as_contest *c, const c
 }
 
 /* --- over all metrics --- */
-static as_status adjust(as_contest_result *r, as_err *err) {
-    double *p = as_alloc(r->comparison_count + 1, sizeof *p);
+static as_status adjust(as_contest_result *const *r, int n, as_err *err) {
+    size_t all = 0, at = 0;
+    for (int k = 0; k < n; k++) all += r[k]->comparison_count;
+    double *p = as_alloc(all + 1, sizeof *p);
     if (!p) return as_fail_nomem(err, "p values", 0);
-    for (size_t i = 0; i < r->comparison_count; i++) p[i] = r->comparisons[i].p;
-    const as_status s = as_adjust_holm(p, p, (int64_t)r->comparison_count, err);
-    for (size_t i = 0; s == AS_OK && i < r->comparison_count; i++) r->comparisons[i].p_adjusted = p[i];
+    for (int k = 0; k < n; k++)
+        for (size_t i = 0; i < r[k]->comparison_count; i++) p[at++] = r[k]->comparisons[i].p;
+    const as_status s = as_adjust_holm(p, p, (int64_t)all, err);
+    at = 0;
+    for (int k = 0; s == AS_OK && k < n; k++)
+        for (size_t i = 0; i < r[k]->comparison_count; i++) r[k]->comparisons[i].p_adjusted = p[at++];
     as_free(p);
     return s;
 }
@@ -208,6 +213,22 @@ static as_status metric_names(const as_contest *c, char ***names, size_t *count,
     return s;
 }
 
+/* Groups, the best and the verdict, from the adjusted p values. */
+static as_status conclude(as_contest_result *r, const as_contest *c, as_err *err) {
+    as_free(r->tied), as_free(r->verdict);
+    r->tied = NULL, r->verdict = NULL, r->tied_count = 0;
+    for (size_t i = 0; i < r->metric_count; i++) AS_TRY(group(r, c, i, err));
+    AS_TRY(find_best(r, c, err));
+    r->verdict = as_verdict(c, r);
+    return r->verdict ? AS_OK : as_fail_nomem(err, "a verdict", 0);
+}
+
+as_status as_contests_adjust(as_contest_result *const *results, const as_contest *const *contests, int n, as_err *err) {
+    AS_TRY(adjust(results, n, err));
+    for (int k = 0; k < n; k++) AS_TRY(conclude(results[k], contests[k], err));
+    return AS_OK;
+}
+
 static as_status decide(as_contest_result *out, const as_contest *c, char **names, size_t n, as_err *err) {
     const size_t k = (size_t)c->count, pairs = k * (k - 1) / 2;
     out->standings = as_calloc(n * k, sizeof *out->standings), out->comparisons = as_calloc(n * pairs, sizeof *out->comparisons);
@@ -217,11 +238,8 @@ static as_status decide(as_contest_result *out, const as_contest *c, char **name
     const double enough = 20.0 * (double)(n * pairs) / (1 - c->level);
     const int64_t resamples = enough > 1e6 ? 1000000 : enough > 10000 ? (int64_t)enough : 10000;
     for (size_t i = 0; i < n; i++) AS_TRY(one_metric(out, c, names[i], resamples, err));
-    AS_TRY(adjust(out, err));
-    for (size_t i = 0; i < out->metric_count; i++) AS_TRY(group(out, c, i, err));
-    AS_TRY(find_best(out, c, err));
-    out->verdict = as_verdict(c, out);
-    return out->verdict ? AS_OK : as_fail_nomem(err, "a verdict", 0);
+    AS_TRY(adjust(&out, 1, err));
+    return conclude(out, c, err);
 }
 
 as_status as_contest_decide(const as_contest *c, as_contest_result *out, as_err *err) {

@@ -72,5 +72,7 @@ typedef struct as_contest_result {
 
 /* AS_USAGE: fewer than two systems, different items or kinds, unknown metric. */
 as_status as_contest_decide(const as_contest *c, as_contest_result *out, as_err *err) AS_CHECKED;
+/* Several contests of one command, one for each task: Holm over all of them, and what follows from it anew. */
+as_status as_contests_adjust(as_contest_result *const *results, const as_contest *const *contests, int n, as_err *err) AS_CHECKED;
 void as_contest_result_free(as_contest_result *r);
 #endif
