@@ -21,6 +21,7 @@
 #include "run/baseline.h"
 #include "run/bench.h"
 #include "run/stored_refs.h"
+#include "stats/paired.h"
 
 static char folder[64];
 static const char *const models[] = {"assets/tiny-bert", "assets/tiny-bert"}, *const names[] = {"one", "two"};
@@ -192,6 +193,41 @@ static void test_bench_two_models_of_one_name_and_a_search_are_told_apart(void *
     as_free(out), as_free(db);
 }
 
+static void test_bench_of_two_tasks_adjusts_over_both_and_ranks(void **state) {
+    (void)state;
+    char *out[2] = {place("joined-a"), place("joined-b")}, *db = place("joined.db");
+    as_data_cols half = cols;
+    half.limit = 300;
+    as_bench_result r[2], *both[2] = {&r[0], &r[1]};
+    as_err err = {0};
+    for (int t = 0; t < 2; t++) {
+        as_bench_job b = job(out[t], db, 1);
+        b.one_of_several = true, b.seeds = 1;
+        if (t) b.cols = &half;
+        if (as_run_bench(&b, &r[t], &err) != AS_OK) fail_msg("%s", err.msg);
+        assert_int_equal(r[t].run, 0); /* stored when all are there */
+    }
+    as_bench_ranks ranks;
+    if (as_bench_join(both, 2, &ranks, &err) != AS_OK) fail_msg("%s", err.msg);
+    enum { PAIRS = 6 };
+    double p[2 * PAIRS], sum = 0;
+    for (int t = 0; t < 2; t++) {
+        assert_int_equal(r[t].decision.comparison_count, PAIRS);
+        assert_true(r[t].run > 0);
+        assert_non_null(r[t].decision.verdict);
+        for (int i = 0; i < PAIRS; i++) p[t * PAIRS + i] = r[t].decision.comparisons[i].p;
+    }
+    assert_int_equal(as_adjust_holm(p, p, 2 * PAIRS, NULL), AS_OK);
+    for (int t = 0; t < 2; t++)
+        for (int i = 0; i < PAIRS; i++) assert_true(r[t].decision.comparisons[i].p_adjusted == p[t * PAIRS + i]);
+    for (int i = 0; i < r[0].count; i++) sum += ranks.mean_rank[i];
+    assert_true(fabs(sum - 10.0) < 1e-12); /* 1 + 2 + 3 + 4 */
+    assert_true(ranks.friedman_p > 0 && ranks.friedman_p <= 1);
+    as_free(ranks.mean_rank);
+    for (int t = 0; t < 2; t++) as_bench_result_free(&r[t]), as_free(out[t]);
+    as_free(db);
+}
+
 /* --- baselines --- */
 static void records_of(as_records *r, const char *name, const char *csv, const as_data_cols *c) {
     char *path = place(name);
@@ -276,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_bench_killed_and_repeated_ends_in_the_same_verdict),
         cmocka_unit_test(test_bench_on_a_full_disk_fails_clearly_and_goes_on),
         cmocka_unit_test(test_bench_two_models_of_one_name_and_a_search_are_told_apart),
+        cmocka_unit_test(test_bench_of_two_tasks_adjusts_over_both_and_ranks),
         cmocka_unit_test(test_baselines_are_what_they_say),
         cmocka_unit_test(test_bag_of_words_learns_words_characters_and_pairs),
     };
