@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "cli/print.h"
 #include "cli/print_contest.h"
+#include "cli/task_options.h"
 #include "run/bench.h"
 #include "run/gate.h"
 #include <inttypes.h>
@@ -32,12 +33,13 @@ static as_status models(as_bench_job *b, as_cli *c, as_err *err) {
 
 static as_status fill_job(as_bench_job *b, as_data_cols *cols, as_buf *metrics, as_cli *c, as_err *err) {
     const as_options *o = &c->p.o;
+    AS_TRY(as_cli_task(c, TASK_BENCH, err));
     *b = (as_bench_job){.recipe = o->train, .data = o->data, .dev = o->dev, .test = o->eval_data, .dev_fraction = o->dev_fraction, .test_fraction = o->test_fraction,
                         .cols = cols, .out = o->out ? o->out : "bench", .seeds = o->seeds, .search = o->search, .margin = o->margin, .baselines = !o->no_baselines,
                         .model_count = c->p.arg_count};
     if (!o->data) {
         (void)as_fail(err, AS_USAGE, "bench: no data");
-        as_hint(err, "Give a table with texts and labels: --data F.");
+        as_hint(err, "Give a table with texts and labels, --data F, or name a task, --task T.");
         return AS_USAGE;
     }
     if (o->dev && as_option_given(&c->p, "dev-fraction")) return as_fail(err, AS_USAGE, "--dev and --dev-fraction at once");

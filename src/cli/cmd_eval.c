@@ -1,4 +1,5 @@
 #include "cli/print.h"
+#include "cli/task_options.h"
 #include "base/mem.h"
 #include <inttypes.h>
 #include <string.h>
@@ -39,11 +40,13 @@ static as_status eval_one(as_cli *c, const char *model, const as_data_cols *cols
     as_job j;
     evaluating e = {.c = c};
     as_eval_result r = {0};
+    as_data_cols own = *cols;
     AS_TRY(as_cli_job(&j, c, model, err));
+    AS_TRY(as_cli_task_order(&own, c, &j, err));
     e.model = j.model_name;
     if (c->p.o.csv) AS_TRY(as_csv_out_open(&e.csv, c->p.o.csv, c->p.o.data, &cols->table, err));
     const bool sink = c->p.o.items || e.csv;
-    as_status s = as_run_eval(&j, c->p.o.data, cols, sink ? print_item : NULL, &e, &r, err);
+    as_status s = as_run_eval(&j, c->p.o.data, &own, sink ? print_item : NULL, &e, &r, err);
     if (s == AS_OK && e.csv) s = as_csv_out_commit(e.csv, err);
     if (s == AS_OK && c->p.o.dry_run)
         print_plan(c, &r, e.model);
@@ -61,11 +64,12 @@ static as_status eval_one(as_cli *c, const char *model, const as_data_cols *cols
 as_status as_cmd_eval(as_cli *c, as_err *err) {
     as_data_cols cols;
     const int models = c->p.arg_count;
+    AS_TRY(as_cli_task(c, TASK_EVAL, err));
     AS_TRY(as_cli_cols(&cols, c, err));
     cols.label_required = true;
     if (!c->p.o.data) {
         (void)as_fail(err, AS_USAGE, "eval: no data");
-        as_hint(err, "Give a table with texts and labels: --data F.");
+        as_hint(err, "Give a table with texts and labels, --data F, or name a task, --task T.");
         return AS_USAGE;
     }
     if (c->p.o.until > 0 && (c->p.o.items || c->p.o.csv || c->p.o.slices.count > 0))

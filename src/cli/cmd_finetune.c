@@ -1,4 +1,5 @@
 #include "cli/print.h"
+#include "cli/task_options.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -59,11 +60,12 @@ static void result_text(as_cli *c, const as_finetune_job *f, const as_finetune_r
 
 static as_status fill_job(as_finetune_job *f, as_data_cols *cols, as_cli *c, as_err *err) {
     const as_options *o = &c->p.o;
+    AS_TRY(as_cli_task(c, TASK_FINETUNE, err));
     *f = (as_finetune_job){.recipe = o->train, .train = o->data, .dev = o->dev, .dev_fraction = o->dev_fraction, .cols = cols, .out = o->out,
                            .scratch = o->scratch};
     if (!o->data) {
         (void)as_fail(err, AS_USAGE, "finetune: no data");
-        as_hint(err, "Give a table with texts and labels: --data F.");
+        as_hint(err, "Give a table with texts and labels, --data F, or name a task, --task T.");
         return AS_USAGE;
     }
     if (!o->out && !o->folds && !o->dry_run) {

@@ -1,4 +1,5 @@
 #include "cli/print.h"
+#include "cli/task_options.h"
 
 typedef struct predicting {
     as_cli *c;
@@ -28,6 +29,7 @@ as_status as_cmd_predict(as_cli *c, as_err *err) {
     as_job j;
     as_data_cols cols;
     as_cli_texts texts;
+    AS_TRY(as_cli_task(c, TASK_PREDICT, err));
     AS_TRY(as_cli_job(&j, c, c->p.args[0], err));
     AS_TRY(as_cli_cols(&cols, c, err));
     j.db = NULL;

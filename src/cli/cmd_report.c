@@ -23,6 +23,7 @@ typedef struct reporting {
     as_report_run *runs;
     as_system *systems;
     int system_count;
+    as_buf metrics;            /* those that the bench compared */
     as_contest contest;
     as_contest_result decision;
 } reporting;
@@ -36,6 +37,7 @@ static void release(reporting *w) {
     as_free(w->stored), as_free(w->results), as_free(w->preds), as_free(w->curves), as_free(w->runs), as_free(w->systems);
     as_contest_result_free(&w->decision);
     as_refs_free(&w->refs);
+    as_buf_free(&w->metrics);
 }
 
 static as_status allocate(reporting *w, as_err *err) {
@@ -155,7 +157,7 @@ static void make_systems(reporting *w) {
     }
 }
 
-/* A bench knows parameters and times of training. */
+/* A bench knows parameters and times of training, and what it compared: the page's verdict is the bench's. */
 static as_status read_costs(reporting *w, as_store *store, as_err *err) {
     as_buf json = {0};
     as_json *doc = NULL;
@@ -170,6 +172,13 @@ static as_status read_costs(reporting *w, as_store *store, as_err *err) {
             if (!as_str_is(as_json_str(as_json_get(one, "name"), AS_LIT("")), y->name)) continue;
             y->parameters = as_json_int(as_json_get(one, "parameters"), 0), y->train_seconds = as_json_real(as_json_get(one, "train_seconds"), 0);
         }
+    const as_json *metrics = s == AS_OK ? as_json_get(doc, "metrics") : NULL;
+    for (size_t k = 0; k < as_json_count(metrics); k++) {
+        const as_str name = as_json_str(as_json_at(metrics, k), AS_LIT(""));
+        if (k) as_buf_char(&w->metrics, ',');
+        as_buf_add(&w->metrics, name.p, name.n);
+    }
+    if (s == AS_OK && w->metrics.failed) s = as_fail_nomem(err, "a report", 0);
     as_json_free(doc);
     as_buf_free(&json);
     return s;
@@ -232,7 +241,7 @@ as_status as_cmd_report(as_cli *c, as_err *err) {
     AS_TRY(as_cli_job(&j, c, NULL, err));
     as_status s = read_all(&w, &j, err);
     if (s == AS_OK && w.system_count > 1) {
-        w.contest = (as_contest){.systems = w.systems, .count = w.system_count, .cluster = w.stored[0].cluster, .metrics = j.metrics, .level = j.level, .seed = j.seed, .threads = j.threads};
+        w.contest = (as_contest){.systems = w.systems, .count = w.system_count, .cluster = w.stored[0].cluster, .metrics = j.metrics || !w.metrics.n ? j.metrics : w.metrics.p, .level = j.level, .seed = j.seed, .threads = j.threads};
         s = as_contest_decide(&w.contest, &w.decision, err);
     }
     command_line(&command, c);

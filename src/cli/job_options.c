@@ -89,6 +89,7 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     out->threads = (int)o->threads;
     out->dtype = o->dtype && strcmp(o->dtype, "bf16") == 0 ? AS_COMPUTE_BF16 : AS_COMPUTE_F32;
     out->batch_tokens = o->batch_tokens, out->max_length = o->max_length;
+    out->task_name = o->task_name;
     out->db = o->db, out->again = o->again, out->dry_run = o->dry_run;
     out->seed = (uint64_t)o->seed, out->level = o->level / 100.0;
     out->ci = o->ci, out->metrics = o->metric, out->positive = o->positive;
@@ -132,7 +133,7 @@ as_status as_cli_table_opts(as_table_opts *out, const as_cli *c, as_err *err) {
 }
 as_status as_cli_cols(as_data_cols *out, const as_cli *c, as_err *err) {
     const as_options *o = &c->p.o;
-    *out = (as_data_cols){.text = o->text, .pair = o->pair, .label = o->label, .id = o->id, .cluster = o->cluster, .labels = o->labels,
+    *out = (as_data_cols){.text = o->text, .pair = o->pair, .label = o->label, .id = o->id, .cluster = o->cluster, .labels = o->labels, .values = o->label_values,
                           .limit = o->limit, .slices = o->slices.v, .slice_count = o->slices.count};
     if (o->kind)
         out->kind = strcmp(o->kind, "regress") == 0 ? AS_LABEL_VALUE : strcmp(o->kind, "multilabel") == 0 ? AS_LABEL_MULTI : AS_LABEL_CLASS;

@@ -30,6 +30,8 @@ typedef enum as_takes {
     TAKES_BENCH = 1 << 19,
     TAKES_GATE = 1 << 20,
     TAKES_FOLDS = 1 << 21, /* one training or several of one kind */
+    TAKES_TASK = 1 << 22,  /* data by a task's name */
+    TAKES_FILES = 1 << 23, /* where that data lies */
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -42,6 +44,9 @@ typedef struct as_texts { const char **v; int64_t count; } as_texts;
 /* The values. Strings are borrowed from argv, or from the arena of as_cli (a recipe file's). NULL = not given. */
 typedef struct as_options {
     const char *data, *text, *pair, *label, *id, *cluster, *sep, *columns, *encoding, *labels, *kind, *positive;
+    const char *task, *data_dir, *split;
+    const char *task_name, *label_values; /* not on the command line: filled from the task */
+    bool task_labels;                     /* labels are the task's */
     const char *file, *dev, *gold, *pred_column, *gold_column, *probs_column, *check;
     as_texts preds, slices;
     int64_t max_split, limit;

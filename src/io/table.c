@@ -51,7 +51,7 @@ static as_table_format format_by_name(const char *path) {
         as_table_format format;
     } known[] = {
         {".csv", AS_TABLE_CSV},      {".tsv", AS_TABLE_TSV},    {".jsonl", AS_TABLE_JSONL},
-        {".ndjson", AS_TABLE_JSONL}, {".json", AS_TABLE_JSONL},
+        {".ndjson", AS_TABLE_JSONL}, {".json", AS_TABLE_JSONL}, {".parquet", AS_TABLE_PARQUET},
     };
     as_str name = as_str_of(path);
     if (ends_with(name, ".gz"))
@@ -72,17 +72,24 @@ static bool begins_with_brace(const as_buf *text) {
     return i < text->n && text->p[i] == '{';
 }
 
+/* No text ends like this by chance, so a name that says otherwise, or nothing, is overruled. */
+static bool is_parquet(const as_buf *text) {
+    return text->n >= 12 && memcmp(text->p, "PAR1", 4) == 0 &&
+           memcmp(text->p + text->n - 4, "PAR1", 4) == 0;
+}
+
 static as_status choose_format(const as_table *t, const as_table_opts *opts, as_table_format *out,
                                as_err *err) {
     *out = opts->format;
+    if (*out == AS_TABLE_AUTO && is_parquet(&t->text)) *out = AS_TABLE_PARQUET;
     if (*out == AS_TABLE_AUTO) *out = format_by_name(t->path);
     if (*out == AS_TABLE_AUTO && opts->sep != '\0') *out = AS_TABLE_CSV;
     if (*out == AS_TABLE_AUTO && strcmp(t->path, "-") == 0 && begins_with_brace(&t->text))
         *out = AS_TABLE_JSONL;
     if (*out != AS_TABLE_AUTO) return ASSAY_OK;
     as_fail(err, ASSAY_USAGE, "%s: the name does not tell the format", t->where);
-    as_hint(err, "Name it .csv, .tsv, .jsonl or .json (also with .gz or .zst), or give the "
-                 "separator of its cells with --sep.");
+    as_hint(err, "Name it .csv, .tsv, .jsonl, .json or .parquet (also with .gz or .zst), or give "
+                 "the separator of its cells with --sep.");
     return ASSAY_USAGE;
 }
 
@@ -96,12 +103,17 @@ static as_status check_options(const as_table *t, const as_table_opts *opts, as_
     if (opts->max_split < 0)
         return as_fail(err, ASSAY_USAGE, "%s: --max-split %d is negative", t->where,
                        opts->max_split);
-    if (format != AS_TABLE_JSONL || (opts->columns == NULL && opts->max_split == 0))
+    if (format == AS_TABLE_PARQUET && opts->encoding == AS_LATIN1) {
+        as_fail(err, ASSAY_USAGE, "%s: --encoding latin-1 does not apply to Parquet", t->where);
+        as_hint(err, "Its texts are UTF-8; leave the option out.");
+        return ASSAY_USAGE;
+    }
+    if ((format != AS_TABLE_JSONL && format != AS_TABLE_PARQUET) ||
+        (opts->columns == NULL && opts->max_split == 0))
         return ASSAY_OK;
-    as_fail(
-        err, ASSAY_USAGE,
-        "%s: --columns and --max-split do not apply to JSON, whose records name their own fields",
-        t->where);
+    as_fail(err, ASSAY_USAGE,
+            "%s: --columns and --max-split do not apply to %s, whose records name their own fields",
+            t->where, format == AS_TABLE_JSONL ? "JSON" : "Parquet");
     as_hint(err, "Leave them out, and choose fields with --text, --pair and --label.");
     return ASSAY_USAGE;
 }
@@ -167,6 +179,7 @@ static as_status parse(as_table *t, const as_table_opts *opts, as_err *err) {
     AS_TRY(choose_format(t, opts, &format, err));
     AS_TRY(check_options(t, opts, format, err));
     if (t->text.n == 0) return fail_no_records(t, err);
+    if (format == AS_TABLE_PARQUET) return as_parquet_parse(t, opts, as_mem_limit() / 2, err);
     AS_TRY(decode(t, opts->encoding, &begin, err));
     if (begin == t->text.n) return fail_no_records(t, err);
     const char sep = opts->sep != '\0' ? opts->sep : format == AS_TABLE_TSV ? '\t' : ',';
@@ -226,6 +239,10 @@ void as_table_free(as_table *t) {
     as_free(t->cell_col);
     as_free(t->row_first);
     as_free(t->row_line);
+    for (as_table_block *b = t->blocks, *next; b != NULL; b = next) {
+        next = b->next;
+        as_free(b);
+    }
     as_free(t);
 }
 

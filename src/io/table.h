@@ -1,6 +1,6 @@
-/* table.h: CSV, TSV, JSONL, as they lie on disk (also .gz, .zst, "-" for stdin), read whole into
- * columns of UTF-8 cells. RFC 4180 quoting (newlines inside quotes count for line numbers), BOM
- * dropped, CRLF or LF. */
+/* table.h: CSV, TSV, JSONL, Parquet, as they lie on disk (also .gz, .zst, "-" for stdin), read
+ * whole into columns of UTF-8 cells. RFC 4180 quoting (newlines inside quotes count for line
+ * numbers), BOM dropped, CRLF or LF. */
 #ifndef AS_IO_TABLE_H
 #define AS_IO_TABLE_H
 
@@ -12,11 +12,13 @@ typedef enum as_table_format {
     AS_TABLE_CSV,
     AS_TABLE_TSV,
     AS_TABLE_JSONL,
-    AS_TABLE_LINES
+    AS_TABLE_LINES,
+    AS_TABLE_PARQUET
 } as_table_format;
 
 typedef struct as_table_opts {
-    as_table_format format; /* AUTO: by name, .gz/.zst stripped: .csv .tsv .jsonl .ndjson .json;
+    as_table_format format; /* AUTO: Parquet when the content begins and ends with PAR1; else by
+                               name, .gz/.zst stripped: .csv .tsv .jsonl .ndjson .json .parquet;
                                else an error with a hint, unless sep is given (stdin: JSONL when it
                                begins with a brace); LINES = one column "text", one row a line */
     char sep;               /* 0 = ',' for CSV, '\t' for TSV */
@@ -41,10 +43,13 @@ int64_t as_table_rows(const as_table *t);
 int as_table_cols(const as_table *t);
 as_str as_table_name(const as_table *t, int col); /* "1", "2".. with no header and no names */
 /* Cell as text. JSONL: strings unescaped, numbers/bools as written, null and absent = empty,
- * arrays/objects as compact JSON. */
+ * arrays/objects as compact JSON. Parquet: the same, of what a JSON file of these values would
+ * hold; dates and times in ISO 8601, class labels as the numbers that are stored. */
 as_str as_table_cell(const as_table *t, int64_t row, int col);
-bool as_table_is_null(const as_table *t, int64_t row, int col); /* JSONL null or absent key */
-int64_t as_table_line(const as_table *t, int64_t row); /* 1-based line where the record starts */
+bool as_table_is_null(const as_table *t, int64_t row,
+                      int col);                        /* null; in JSONL also an absent key */
+int64_t as_table_line(const as_table *t, int64_t row); /* 1-based line where the record starts; of
+                                                          Parquet the record's number */
 int64_t as_table_replaced(const as_table *t);          /* invalid sequences replaced (UTF8_LOSSY) */
 /* Column by name, or by number from 1 (when no column has that name). AS_USAGE with "FILE:1: no
  * column "x"" and the hint `the columns are a, b; did you mean "b"?`. */

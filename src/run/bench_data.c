@@ -85,7 +85,7 @@ as_status as_bench_data(as_bench *w, as_err *err) {
     if (s == AS_OK && all.kind != AS_LABEL_VALUE) s = label_list(w, &all, err);
     if (s == AS_OK) s = split(w, &all, err);
     w->cols.labels = w->labels;
-    if (s == AS_OK && !(w->task = as_display_name(strcmp(w->b->data, "-") == 0 ? "stdin" : w->b->data))) s = as_fail_nomem(err, "a name", 0);
+    if (s == AS_OK && !(w->task = w->b->job.task_name ? as_strdup(w->b->job.task_name) : as_display_name(strcmp(w->b->data, "-") == 0 ? "stdin" : w->b->data))) s = as_fail_nomem(err, "a name", 0);
     as_records_free(&all);
     if (s == AS_OK) s = as_records_open(&w->train, w->train_path, &w->cols, NULL, err);
     if (s == AS_OK) s = as_records_open(&w->test, w->test_path, &w->cols, NULL, err);
