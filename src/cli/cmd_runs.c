@@ -1,6 +1,7 @@
 #include "cli/print.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "io/json.h"
 #include "store/store.h"
 #include <inttypes.h>
 #include <math.h>
@@ -44,6 +45,18 @@ static void run_json(as_buf *b, const as_run_info *r) {
     as_buf_fmt(b, ",\"config\":%s}\n", r->config_json && r->config_json[0] ? r->config_json : "null");
 }
 
+/* Of a bench: its cells and what they came to. */
+static void print_verdict(as_buf *b, const as_run_info *r) {
+    as_json *doc;
+    if (strcmp(r->command, "bench") != 0 || !r->result_json || as_json_parse(&doc, as_str_of(r->result_json), "a bench's result", 0, NULL) != AS_OK) return;
+    const as_json *cells = as_json_get(doc, "cells");
+    as_buf_str(b, "cells    ");
+    for (size_t i = 0; i < as_json_count(cells); i++) as_buf_fmt(b, " %" PRId64, as_json_int(as_json_get(as_json_at(cells, i), "run"), 0));
+    as_buf_char(b, '\n');
+    as_out_wrap(b, "verdict", 10, as_json_str(as_json_get(doc, "verdict"), AS_LIT("")));
+    as_json_free(doc);
+}
+
 static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
     (void)err;
     listing *l = ctx;
@@ -57,6 +70,7 @@ static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
         char text[24];
         when(r->started, text);
         as_buf_fmt(&l->c->out.buf, "run %" PRId64 "  %s  %s on %s  %s\n", r->id, r->command, r->model, r->task, states[r->state]);
+        print_verdict(&l->c->out.buf, r);
         as_buf_fmt(&l->c->out.buf, "started   %s\nitems     %" PRId64 "\nprecision %s, %s\n", text, r->items, r->dtype, r->isa);
         return AS_OK;
     }
