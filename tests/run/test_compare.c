@@ -419,6 +419,23 @@ static void test_compare_with_a_margin_tests_the_right_side(void **state) {
     }
 }
 
+static double normal(double z) { return 0.5 * erfc(-z / sqrt(2)); }
+/* Where there are no per-item differences: the normal curve over the standard error. */
+static void test_compare_of_corpus_metrics_has_margins_too(void **state) {
+    (void)state;
+    const struct { const char *metric; int64_t seeds; const as_predictions *a, *b; } cases[] = {
+        {"f1(macro)", 1, d.p[0], d.p[1]}, {"rmse", 1, &d.of_value[0], &d.of_value[1]}, {"f1(macro)", SEEDS, d.p[0], d.p[1]}, {"log_loss", SEEDS, d.p[0], d.p[1]}};
+    for (size_t k = 0; k < AS_COUNT(cases); k++) {
+        const as_system systems[] = {{.name = "A", .seed = cases[k].a, .seeds = cases[k].seeds}, {.name = "B", .seed = cases[k].b, .seeds = cases[k].seeds}};
+        as_contest_result r = decide(&(as_contest){.systems = systems, .count = 2, .metrics = cases[k].metric, .level = 0.95, .margin = 0.01, .seed = 1});
+        const as_comparison *v = &r.comparisons[0]; /* the better one comes first: by the difference, and by the margin */
+        const double se = v->mde / 2.8015852181, over = fabs(v->diff);
+        close_to(cases[k].metric, "p not inferior", v->p_noninferior, normal((-over - 0.01) / se), 1e-8);
+        close_to(cases[k].metric, "p equivalent", v->p_equivalent, normal((over - 0.01) / se), 1e-8);
+        as_contest_result_free(&r);
+    }
+}
+
 static void test_compare_of_a_system_with_itself_finds_nothing(void **state) {
     (void)state;
     const char *const metrics[] = {"accuracy", "log_loss", "f1(macro)", "mse", "pearson", "f1(micro)"};
@@ -536,6 +553,7 @@ int main(void) {
         cmocka_unit_test(test_compare_groups_and_ranks_say_what_can_be_told),
         cmocka_unit_test(test_compare_turns_losses_round),
         cmocka_unit_test(test_compare_with_a_margin_tests_the_right_side),
+        cmocka_unit_test(test_compare_of_corpus_metrics_has_margins_too),
         cmocka_unit_test(test_compare_of_a_system_with_itself_finds_nothing),
         cmocka_unit_test(test_compare_of_an_undefined_metric_says_why_and_goes_on),
         cmocka_unit_test(test_compare_has_the_same_bits_for_1_2_and_4_threads),

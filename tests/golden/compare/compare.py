@@ -240,6 +240,7 @@ row("proportion", "subset_accuracy", g(0.95), *cells, g(x.mean() - z.mean()), *m
 out.close()
 
 # --- slices ---
+rng = np.random.default_rng(20261125)
 out = open("slices.txt", "w")
 row(versions)
 # fisher right n all_right all p: a slice of n items, `right` of them right, among all items, all_right of them right
@@ -258,7 +259,7 @@ for right, n, all_right, total in tables:
 # exact METRIC n size then gold, prediction; the slice is the first `size` items: score, rest, p over all slices of that size
 n, size = 12, 5
 y, f = np.round(rng.normal(size=n), 2), None
-f = np.round(y + rng.normal(size=n) * np.where(np.arange(n) < size, 1.6, 0.6), 2)
+f = np.round(y + rng.normal(size=n) * np.where(np.arange(n) < size, 2.5, 0.4), 2)
 sq = (y - f) ** 2
 seen = sq[:size].mean() - sq[size:].mean()
 diffs = np.array([sq[list(c)].mean() - sq[[i for i in range(n) if i not in c]].mean() for c in itertools.combinations(range(n), size)])
