@@ -2,26 +2,15 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "run/evaluate.h"
+#include "run/eval_impl.h"
+#include "run/perturb.h"
 #include "run/slices.h"
 #include "run/until.h"
 #include <inttypes.h>
 #include <string.h>
 
-typedef struct evaluation {
-    const as_job *j;
-    const char *data;
-    as_session ses;
-    as_records records;
-    as_encoded encoded;
-    as_scored scored;
-    as_store *store;
-    as_run run;
-    as_eval_result *out;
-} evaluation;
-
 /* The readable identity of the command, and its digest. */
-static as_status identify(evaluation *v, as_buf *config, char key[65], as_err *err) {
+static as_status identify(as_evaluation *v, as_buf *config, char key[65], as_err *err) {
     char model[65], content[65];
     AS_TRY(as_model_digest(v->ses.model, model, err));
     AS_TRY(as_content_digest(content, &v->records, &v->encoded, err));
@@ -29,6 +18,7 @@ static as_status identify(evaluation *v, as_buf *config, char key[65], as_err *e
                v->ses.max_length, as_model_head_is_fresh(v->ses.model) ? v->j->seed : 0);
     as_buf_fmt(config, ",\"dtype\":\"%s\",\"isa\":\"%s\"", v->out->dtype, v->out->isa);
     if (v->j->until > 0) AS_TRY(as_until_identity(config, v->j, v->scored.kind, v->scored.num_labels, err));
+    if (v->variant) as_buf_str(config, v->variant);
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
     /* Not part of the identity: versions, names of the logits. */
@@ -42,12 +32,12 @@ static as_status identify(evaluation *v, as_buf *config, char key[65], as_err *e
     return config->failed ? as_fail_nomem(err, "a run's record", 0) : AS_OK;
 }
 
-static as_status begin_run(evaluation *v, as_err *err) {
+static as_status begin_run(as_evaluation *v, as_err *err) {
     if (!v->j->db) return AS_OK;
     as_buf config = {0};
     char key[65];
     as_status s = identify(v, &config, key, err);
-    if (s == AS_OK) s = as_store_open(&v->store, v->j->db, err);
+    if (s == AS_OK && !v->store) s = as_store_open(&v->store, v->j->db, err);
     const as_run_key k = {.command = "eval", .key = key, .config_json = config.p, .model = v->out->model, .task = v->out->task, .dtype = v->out->dtype, .isa = v->out->isa};
     if (s == AS_OK) s = as_store_run_begin(v->store, &k, v->j->again, &v->run, err);
     as_buf_free(&config);
@@ -57,7 +47,7 @@ static as_status begin_run(evaluation *v, as_err *err) {
 
 /* A stored item back into the scores. */
 static as_status restore(void *ctx, const as_item *item, as_err *err) {
-    evaluation *v = ctx;
+    as_evaluation *v = ctx;
     if (item->index < 0 || item->index >= v->records.n || item->count != v->scored.num_labels)
         return as_fail(err, AS_FORMAT, "%s: run %" PRId64 " has an item %" PRId64 " that is not in the data", v->j->db, v->run.id, item->index);
     for (int k = 0; k < item->count; k++) v->scored.logits[item->index * v->scored.num_labels + k] = (float)item->values[k];
@@ -67,7 +57,7 @@ static as_status restore(void *ctx, const as_item *item, as_err *err) {
 }
 
 /* --until: part of the items in a random order, and one metric whose interval holds wherever the scoring stops. */
-static as_status score_until(evaluation *v, as_err *err) {
+static as_status score_until(as_evaluation *v, as_err *err) {
     as_until u;
     as_scored_part part;
     const double t = as_clock();
@@ -87,7 +77,7 @@ static as_status score_until(evaluation *v, as_err *err) {
     return s;
 }
 
-static as_status score_rest(evaluation *v, as_err *err) {
+static as_status score_rest(as_evaluation *v, as_err *err) {
     int64_t *index = as_alloc((size_t)v->records.n, sizeof *index), n = 0;
     if (!index) return as_fail_nomem(err, "scores", 0);
     for (int64_t i = 0; i < v->records.n; i++)
@@ -100,7 +90,7 @@ static as_status score_rest(evaluation *v, as_err *err) {
     return s;
 }
 
-static as_status end_run(evaluation *v, as_err *err) {
+static as_status end_run(as_evaluation *v, as_err *err) {
     const as_eval_result *o = v->out;
     const as_run_cost cost = {.seconds = o->seconds, .items_per_second = o->seconds > 0 ? (double)(o->n - o->resumed) / o->seconds : 0, .peak_bytes = o->peak_bytes};
     as_buf json = {0};
@@ -110,13 +100,55 @@ static as_status end_run(evaluation *v, as_err *err) {
     return s;
 }
 
-static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
+/* From records to scores that wait for logits. */
+static as_status prepare(as_evaluation *v, as_label_kind kind, as_err *err) {
+    const int labels = as_model_num_labels(v->ses.model);
+    AS_TRY(as_session_encode(&v->ses, v->j, &v->records, &v->encoded, err));
+    char *const *names = v->records.labels.count == labels ? v->records.labels.names : as_model_labels(v->ses.model);
+    AS_TRY(as_scored_init(&v->scored, &v->records, &v->encoded, kind, names, labels, err));
+    AS_TRY(as_evaluate_describe(&v->ses, v->j, v->data, v->out, err));
+    v->out->truncated = v->encoded.truncated_count, v->out->tokens = v->encoded.tokens;
+    return AS_OK;
+}
+static as_status begin_or_resume(as_evaluation *v, as_err *err) {
+    AS_TRY(begin_run(v, err));
+    return v->store && v->run.existed ? as_store_items_each(v->store, v->run.id, restore, v, err) : AS_OK;
+}
+
+as_status as_evaluation_part(as_evaluation *part, const as_evaluation *of, as_err *err) {
+    part->ses = of->ses, part->store = of->store;
+    AS_TRY(prepare(part, of->scored.kind, err));
+    AS_TRY(begin_or_resume(part, err));
+    AS_TRY(score_rest(part, err));
+    AS_TRY(as_scored_metrics(&part->scored, part->j, as_engine_threads(part->ses.engine), part->out, err));
+    part->out->peak_bytes = as_peak_memory();
+    if (part->store) AS_TRY(as_evaluate_store(part->out, part->store, part->run.id, err));
+    return part->store && part->run.state != AS_RUN_DONE ? end_run(part, err) : AS_OK;
+}
+void as_evaluation_part_close(as_evaluation *part) {
+    as_scored_free(&part->scored);
+    as_encoded_free(&part->encoded);
+}
+
+/* What --calibrate and --perturb cannot do is told before seconds go into scoring. */
+static as_status check_extras(const as_evaluation *v, as_label_kind kind, as_err *err) {
+    uint32_t kinds;
+    if (v->j->perturb) AS_TRY(as_perturb_parse(&kinds, v->j->perturb, err));
+    if (!v->j->calibrate || kind != AS_LABEL_VALUE) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "--calibrate: numbers have no probabilities that could be calibrated");
+    as_hint(err, "Calibration is for class labels and for sets of labels.");
+    return AS_USAGE;
+}
+
+static as_status evaluate(as_evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
     /* A path that is wrong is told before seconds go into loading a model. */
     if (strcmp(v->data, "-") != 0 && !as_file_exists(v->data)) return as_records_open(&v->records, v->data, cols, NULL, err);
+    if (v->j->calibrate && !as_file_exists(v->j->calibrate)) return as_records_open(&v->records, v->j->calibrate, cols, NULL, err);
     AS_TRY(as_session_open(&v->ses, v->j, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = v->j->seed}, err));
     as_data_cols c = *cols;
     c.label_required = true;
     if (c.kind == AS_LABEL_NONE) c.kind = as_session_kind(&v->ses);
+    AS_TRY(check_extras(v, c.kind, err));
     const as_labels known = as_session_labels(&v->ses);
     AS_TRY(as_records_open(&v->records, v->data, &c, c.kind == AS_LABEL_VALUE ? NULL : &known, err));
     const int labels = as_model_num_labels(v->ses.model);
@@ -126,19 +158,14 @@ static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink 
         as_hint(err, "Fine-tune the model on this task first: assay finetune MODEL --data F --out DIR.");
         return AS_USAGE;
     }
-    AS_TRY(as_session_encode(&v->ses, v->j, &v->records, &v->encoded, err));
-    char *const *names = v->records.labels.count == labels ? v->records.labels.names : as_model_labels(v->ses.model);
-    AS_TRY(as_scored_init(&v->scored, &v->records, &v->encoded, c.kind, names, labels, err));
-    AS_TRY(as_evaluate_describe(&v->ses, v->j, v->data, v->out, err));
-    v->out->truncated = v->encoded.truncated_count, v->out->tokens = v->encoded.tokens;
+    AS_TRY(prepare(v, c.kind, err));
     if (v->j->dry_run) {
         /* a third more than the products alone, as in training */
         v->out->n = v->records.n, v->out->seconds = 1.33 * as_session_token_flops(&v->ses) * (double)v->encoded.tokens / as_session_rate(&v->ses);
         v->out->peak_bytes = as_peak_memory() + as_model_bytes(v->ses.model) / 4;
         return AS_OK;
     }
-    AS_TRY(begin_run(v, err));
-    if (v->store && v->run.existed) AS_TRY(as_store_items_each(v->store, v->run.id, restore, v, err));
+    AS_TRY(begin_or_resume(v, err));
     AS_TRY(v->j->until > 0 ? score_until(v, err) : score_rest(v, err));
     if (v->out->head_fresh)
         as_log_line(v->j->log, AS_WARN, "%s: its classification head is not trained: these scores say nothing about the model", v->out->model);
@@ -147,12 +174,14 @@ static as_status evaluate(evaluation *v, const as_data_cols *cols, as_item_sink 
     AS_TRY(as_evaluate_slices(&v->scored, v->j, &c, as_engine_threads(v->ses.engine), v->store, v->run.id, v->out, err));
     if (v->store) AS_TRY(as_evaluate_store(v->out, v->store, v->run.id, err));
     if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(end_run(v, err));
+    if (v->j->calibrate) AS_TRY(as_evaluate_calibration(v, &c, err));
+    if (v->j->perturb) AS_TRY(as_evaluate_perturbed(v, err));
     return sink && !(v->j->until > 0) ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;
 }
 
 as_status as_run_eval(const as_job *j, const char *data, const as_data_cols *cols, as_item_sink sink, void *ctx, as_eval_result *out, as_err *err) {
     memset(out, 0, sizeof *out);
-    evaluation v = {.j = j, .data = data, .out = out};
+    as_evaluation v = {.j = j, .data = data, .out = out};
     const as_status s = evaluate(&v, cols, sink, ctx, err);
     as_store_close(v.store);
     as_scored_free(&v.scored);

@@ -28,6 +28,9 @@ typedef struct as_job {
     const char *metrics;      /* comma list; NULL = defaults of the kind */
     const char *positive;     /* label name or NULL */
     double until;             /* eval: > 0 = score in random order and stop when the interval is value +- this */
+    const char *calibrate;    /* eval: labelled data to fit a temperature and conformal thresholds on, or NULL */
+    const char *perturb;      /* eval: perturbations to score as well: a comma list or "all", or NULL */
+    double strength;          /* of them; 0 = each kind's own */
     const as_log *log;
     int progress_fd;          /* -1 = no progress */
     const char *version;      /* of the program, recorded */
@@ -69,6 +72,9 @@ typedef struct as_eval_result {
     int64_t *confusion;          /* [labels, labels] rows gold, or NULL */
     struct as_slice_row *slices; /* of the first metric */
     size_t slice_count;
+    struct as_calibration *calibration; /* run/calibrate.h; NULL without job.calibrate */
+    struct as_perturbed *perturbed;     /* run/perturb.h; of the first metric, a row per kind */
+    size_t perturbed_count;
     bool head_fresh;             /* part of the head is random: the scores mean nothing */
     bool from_store;             /* nothing was computed */
     int64_t resumed;             /* items that were stored before */

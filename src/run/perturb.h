@@ -29,4 +29,22 @@ as_status as_perturb_parse(uint32_t *kinds, const char *list, as_err *err) AS_CH
  * out of valid UTF-8; what is not valid comes out as it went in. A text is never left without a visible character: it stays as it
  * is instead. item: what tells items apart (their id's hash). Out of memory: out->failed. */
 void as_perturb_text(as_buf *out, as_str text, as_perturb_kind kind, double strength, uint64_t seed, uint64_t item);
+
+/* What a perturbation does to one metric. */
+typedef struct as_perturbed {
+    as_perturb_kind kind;
+    double strength;
+    int64_t run;               /* of the perturbed items in the store, 0 = not stored */
+    int64_t n, changed;        /* items; those whose text is another */
+    double tokens;             /* of the perturbed texts over those of the texts */
+    double clean, score, low, high;     /* the metric without and with; interval of the latter */
+    double drop, drop_low, drop_high;   /* how much worse it is, paired over items; below 0: better */
+    double p, p_adjusted;      /* Holm over the kinds */
+    int64_t flips;             /* predictions that are others; -1 for numbers */
+    double flip_rate, flip_low, flip_high; /* Wilson; NaN for numbers */
+    const char *interval_method, *test_method, *why; /* static */
+} as_perturbed;
+/* Fills clean to why but p_adjusted. The two are of the same items in the same order; cluster [n] or NULL. */
+as_status as_perturbed_compare(as_perturbed *out, const as_predictions *clean, const as_predictions *perturbed, const int32_t *cluster, const char *metric,
+                               double level, uint64_t seed, int threads, as_err *err) AS_CHECKED;
 #endif

@@ -110,8 +110,7 @@ as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_er
     return st;
 }
 
-/* Clusters as dense numbers in order of first appearance, or NULL when the data has none. An item without one is one by itself. */
-static as_status clusters(const as_records *r, int32_t **out, as_err *err) {
+as_status as_records_clusters(int32_t **out, const as_records *r, as_err *err) {
     *out = NULL;
     bool any = false;
     for (int64_t i = 0; i < r->n && !any; i++) any = r->v[i].cluster.n > 0;
@@ -233,7 +232,7 @@ as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_
     as_predictions p;
     AS_TRY(as_scored_predictions(s, j, &p, err));
     int32_t *cluster;
-    AS_TRY(clusters(s->records, &cluster, err));
+    AS_TRY(as_records_clusters(&cluster, s->records, err));
     const as_status st = as_score_predictions(&p, cluster, j, threads, out, err);
     as_free(cluster);
     return st;

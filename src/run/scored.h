@@ -34,6 +34,9 @@ void as_scored_part_free(as_scored_part *p);
 as_status as_scored_each(const as_scored *s, as_item_sink sink, void *ctx, as_err *err) AS_CHECKED; /* in order */
 /* Gold and predictions as metrics take them, with --positive; arrays borrowed. Every item must be done and labelled. */
 as_status as_scored_predictions(as_scored *s, const as_job *j, as_predictions *out, as_err *err) AS_CHECKED;
+/* Clusters as dense numbers in order of first appearance, or NULL when the data has none; an item without one is one by itself.
+ * Free with as_free. */
+as_status as_records_clusters(int32_t **out, const as_records *r, as_err *err) AS_CHECKED;
 /* Fill metrics, confusion, labels, n of out. Every item must be done and have a gold label. */
 as_status as_scored_metrics(as_scored *s, const as_job *j, int threads, as_eval_result *out, as_err *err) AS_CHECKED;
 /* Set p->positive by the label's name; NULL leaves it. AS_USAGE with the nearest name. */
