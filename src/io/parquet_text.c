@@ -3,6 +3,7 @@
  * the same data holds; dates and times in ISO 8601. */
 #include "base/utf8.h"
 #include "io/parquet_impl.h"
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,8 +58,13 @@ static size_t put_signed(char *out, int64_t v) {
  * is the place of the decimal point behind the first digit. */
 static size_t digits_of(double x, char digits[20], int *point) {
     char text[48];
-    for (int more = 14; more <= 16; more++) {
+    for (int more = x < DBL_MIN ? 0 : 14; more <= 16; more++) { /* 15 digits always fit else */
         snprintf(text, sizeof text, "%.*e", more, x);
+        if (strtod(text, NULL) == x) break;
+        /* Below a power of two doubles lie closer: only the next number above may lead back. */
+        char *const last = strchr(text, 'e') - 1;
+        if (more < 15 || *last == '9') continue;
+        ++*last;
         if (strtod(text, NULL) == x) break;
     }
     size_t n = 0;
