@@ -69,6 +69,12 @@ static const as_command table[] = {
      "with names, or paths of YAML files, says all about these.",
      "assay tasks sst2", "task       sst2",
      TAKES_FILES, 0, -1, as_cmd_tasks},
+    {"pull", "REPO[@REV]", "fetch a model or a data set from the Hub into the local cache",
+     "REPO is ORG/NAME. Fetches configuration, tokenizer and weights (safetensors, else pytorch_model.bin), checks length and checksum of "
+     "each file, and goes on where an earlier pull was cut. Afterwards the id stands for the model everywhere. No other command touches "
+     "the network.",
+     "assay pull sentence-transformers/all-MiniLM-L6-v2", "pulled  sentence-transformers/all-MiniLM-L6-v2, revision main, commit c9745ed1d9f2",
+     TAKES_PULL, 1, 1, as_cmd_pull},
     {"runs", "[show RUN | rm RUN...]", "what is stored",
      "Lists the runs, newest last; `show RUN` prints one with its metrics and configuration; `rm RUN...` deletes.",
      "assay runs show 12", "run 12  eval  finetuned on sentiment.csv  done",

@@ -38,6 +38,7 @@ as_status as_cmd_bench(as_cli *c, as_err *err);
 as_status as_cmd_compare(as_cli *c, as_err *err);
 as_status as_cmd_diff(as_cli *c, as_err *err);
 as_status as_cmd_report(as_cli *c, as_err *err);
+as_status as_cmd_pull(as_cli *c, as_err *err);
 as_status as_cmd_runs(as_cli *c, as_err *err);
 as_status as_cmd_tasks(as_cli *c, as_err *err);
 

@@ -142,6 +142,7 @@ void as_help_man(as_buf *out) {
     as_buf_str(out, ".SH EXIT STATUS\n0 done; 1 a check failed; 2 usage, unknown column, metric or option; 3 a file could not be read or written;\n"
                     "4 malformed or unsupported input; 5 shapes disagree; 6 not enough memory; 7 a weight, loss or logit is not finite;\n"
                     "130 interrupted: the same command goes on.\n.SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colours on standard error.\n"
-                    ".TP\n.B HF_HUB_CACHE, HF_HOME\nwhere models named by their Hub id are looked for.\n"
+                    ".TP\n.B HF_HUB_CACHE, HF_HOME\nwhere models named by their Hub id are looked for, and where pull puts them.\n"
+                    ".TP\n.B HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE\nof pull: the Hub's address, an access token, and 1 to use no network.\n"
                     ".SH FILES\n.TP\n.B assay.db\nthe store of runs in the working folder; \\-\\-db names another.\n");
 }

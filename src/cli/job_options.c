@@ -2,48 +2,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "io/hub.h"
 #include "store/store.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* --- models --- */
-/* CACHE/models--ORG--NAME/snapshots/COMMIT, the commit that refs/main names; NULL when it is not there. */
-static const char *snapshot(as_cli *c, const char *cache, const char *id) {
-    as_buf path = {0}, commit = {0};
-    const char *found = NULL;
-    as_buf_fmt(&path, "%s/models--", cache);
-    for (const char *p = id; *p; p++) as_buf_str(&path, *p == '/' ? "--" : (char[]){*p, '\0'});
-    const size_t repo = path.n;
-    as_buf_str(&path, "/refs/main");
-    if (!path.failed && as_file_exists(path.p) && as_file_read(&commit, path.p, 4096, NULL) == AS_OK) {
-        while (commit.n > 0 && (unsigned char)commit.p[commit.n - 1] <= ' ') commit.n--;
-        path.n = repo;
-        as_buf_fmt(&path, "/snapshots/%.*s", (int)commit.n, commit.p ? commit.p : "");
-        if (!path.failed && as_dir_exists(path.p)) found = as_arena_text(&c->arena, as_buf_view(&path));
-    }
-    as_buf_free(&path), as_buf_free(&commit);
-    return found;
-}
-static const char *hub_cache(as_cli *c) {
-    const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *user = getenv("HOME");
-    as_buf path = {0};
-    if (cache && *cache)
-        as_buf_str(&path, cache);
-    else if (home && *home)
-        as_buf_fmt(&path, "%s/hub", home);
-    else
-        as_buf_fmt(&path, "%s/.cache/huggingface/hub", user ? user : ".");
-    const char *kept = path.failed ? NULL : as_arena_text(&c->arena, as_buf_view(&path));
-    as_buf_free(&path);
-    return kept;
-}
-static bool may_be_id(const char *s) {
-    const char *slash = strchr(s, '/');
-    return s[0] != '/' && s[0] != '.' && s[0] != '\0' && !strstr(s, "..") && (!slash || (slash[1] && !strchr(slash + 1, '/')));
-}
-
 as_status as_cli_model_dir(const char **out, as_cli *c, const char *model, as_err *err) {
     *out = model;
     if (as_dir_exists(model)) return AS_OK;
@@ -52,13 +17,18 @@ as_status as_cli_model_dir(const char **out, as_cli *c, const char *model, as_er
         as_hint(err, "Give the folder that holds config.json and model.safetensors.");
         return AS_USAGE;
     }
-    if (may_be_id(model)) {
-        const char *cache = hub_cache(c);
-        if (!cache) return as_fail_nomem(err, "a path", 0);
-        if ((*out = snapshot(c, cache, model)) != NULL) return AS_OK;
+    char *found = as_hub_find(AS_HUB_MODEL, model);
+    if (found) {
+        *out = as_arena_text(&c->arena, as_str_of(found));
+        as_free(found);
+        return *out ? AS_OK : as_fail_nomem(err, "a path", 0);
     }
     (void)as_fail(err, AS_IO, "%s: no such folder, and no such model in the local Hub cache", model);
-    as_hint(err, "Give a folder with config.json, a tokenizer and model.safetensors.");
+    const size_t id = strcspn(model, "@");
+    if (strchr(model, '/') && as_hub_id_ok((as_str){model, id}))
+        as_hint(err, "assay pull %s fetches it from the Hub; else give a folder with config.json, a tokenizer and model.safetensors.", model);
+    else
+        as_hint(err, "Give a folder with config.json, a tokenizer and model.safetensors.");
     return AS_IO;
 }
 
@@ -94,6 +64,7 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     out->seed = (uint64_t)o->seed, out->level = o->level / 100.0;
     out->ci = o->ci, out->metrics = o->metric, out->positive = o->positive;
     out->until = o->until;
+    out->calibrate = o->calibrate, out->perturb = o->perturb, out->strength = o->strength;
     out->log = &c->log;
     out->progress_fd = o->quiet ? -1 : 2;
     return AS_OK;

@@ -5,8 +5,8 @@
 #include "cli/commands.h"
 #include "run/job.h"
 
-/* A checkpoint folder: the argument itself when it is one, else the snapshot of that Hub id in the local cache
- * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub). AS_IO when there is neither. Lives in the arena. */
+/* A checkpoint folder: the argument itself when it is one, else the snapshot of that Hub id (ORG/NAME, ORG/NAME@REV) in the
+ * local cache (io/hub.h). AS_IO when there is neither. Lives in the arena. */
 as_status as_cli_model_dir(const char **out, as_cli *c, const char *model, as_err *err) AS_CHECKED;
 as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) AS_CHECKED;
 /* The store of --db, which must be there. */

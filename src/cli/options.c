@@ -16,6 +16,9 @@ static const as_option table[] = {
     {"split", "train|dev|test", "by the command", "part of the task's data to work on; bench: to score", GROUP_DATA, TAKES_TASK, OPTION_CHOICE, AT(split), 0, 0},
     {"data-dir", "DIR", "$ASSAY_DATA, else the Hub cache", "folder of the task's data", GROUP_DATA, TAKES_TASK | TAKES_FILES, OPTION_TEXT, AT(data_dir), 0, 0},
     {"file", "FILE", NULL, "texts to read, one a line; - is standard input", GROUP_DATA, TAKES_LINES, OPTION_TEXT, AT(file), 0, 0},
+    {"file", "PATTERN", "what assay reads", "files to fetch, with * and ?; repeatable", GROUP_DATA, TAKES_PULL, OPTION_TEXTS, AT(pull_files), 0, 0},
+    {"revision", "REV", "main", "branch, tag or commit; also REPO@REV", GROUP_DATA, TAKES_PULL, OPTION_TEXT, AT(revision), 0, 0},
+    {"dataset", NULL, NULL, "REPO is a data set; without --file all of it but scripts", GROUP_DATA, TAKES_PULL, OPTION_FLAG, AT(dataset), 0, 0},
     {"keep-cr", NULL, NULL, "a carriage return at the end of a line belongs to the text", GROUP_DATA, TAKES_LINES, OPTION_FLAG, AT(keep_cr), 0, 0},
     {"text", "COL", "text", "column of the text: its name, or its number from 1", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(text), 0, 0},
     {"pair", "COL", NULL, "column of a second text", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(pair), 0, 0},
@@ -57,6 +60,9 @@ static const as_option table[] = {
     {"margin", "X", NULL, "also test equivalence and non-inferiority within this much of the metric", GROUP_WORK, TAKES_COMPARE | TAKES_BENCH, OPTION_REAL, AT(margin), 0, 1e9},
     {"fail-if", "EXPR", NULL, "status 1 if it holds: \"accuracy(new) < accuracy(old) - 0.01 at 95%\"; old is the first, new the last", GROUP_WORK, TAKES_GATE, OPTION_TEXT, AT(fail_if), 0, 0},
     {"until", "X", NULL, "score in random order and stop when the metric is known to +- X, validly; one share as --metric", GROUP_WORK, TAKES_SLICE, OPTION_REAL, AT(until), 0.0001, 0.5},
+    {"calibrate", "FILE", NULL, "labelled data of the same columns to fit a temperature and conformal sets on: what are the probabilities worth?", GROUP_WORK, TAKES_SLICE, OPTION_TEXT, AT(calibrate), 0, 0},
+    {"perturb", "LIST", NULL, "score perturbed texts too: all, or typo-swap, typo-delete, typo-insert, case-lower, case-upper, punctuation-strip, whitespace, word-drop, word-swap", GROUP_WORK, TAKES_SLICE, OPTION_TEXT, AT(perturb), 0, 0},
+    {"strength", "X", "0.1; 1 for case and punctuation", "share of the words that --perturb changes, at least one of a text", GROUP_WORK, TAKES_SLICE, OPTION_REAL, AT(strength), 0.001, 1},
     {"ci", "wilson|clopper-pearson|bca|percentile", "wilson for shares, else bca", "method of the intervals", GROUP_WORK, TAKES_METRIC, OPTION_CHOICE, AT(ci), 0, 0},
     {"top", "N", NULL, "words to show for each mask", GROUP_WORK, TAKES_TOP, OPTION_INT, AT(top), 1, 1000},
     {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},
@@ -141,7 +147,7 @@ char *as_arena_text(as_arena *a, as_str s) {
 
 bool as_option_given(const as_parsed *p, const char *name) {
     for (size_t i = 0; i < AS_COUNT(table); i++)
-        if (strcmp(table[i].name, name) == 0) return p->given[i];
+        if (p->given[i] && strcmp(table[i].name, name) == 0) return true;
     return false;
 }
 
@@ -158,6 +164,7 @@ static void name_takers(char *out, size_t size, const as_option *o) {
 as_status as_option_find(size_t *row, const as_command *command, as_str name, const char *where, as_err *err) {
     const char *names[AS_COUNT(table)];
     size_t count = 0;
+    const as_option *other = NULL; /* a name may have two rows, for different commands */
     char shown[80], takers[256];
     snprintf(shown, sizeof shown, "%.*s", (int)(name.n < 64 ? name.n : 64), name.p);
     for (size_t i = 0; i < AS_COUNT(table); i++) {
@@ -165,8 +172,11 @@ as_status as_option_find(size_t *row, const as_command *command, as_str name, co
         if (!as_str_is(name, table[i].name)) continue;
         *row = i;
         if (as_command_takes(command, &table[i])) return AS_OK;
+        if (!other) other = &table[i];
+    }
+    if (other) {
         (void)as_fail(err, AS_USAGE, "%s%s%s takes no --%s", where ? where : "", where ? ": " : "", command->name, shown);
-        name_takers(takers, sizeof takers, &table[i]);
+        name_takers(takers, sizeof takers, other);
         as_hint(err, "--%s belongs to: %s.", shown, takers);
         return AS_USAGE;
     }

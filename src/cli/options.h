@@ -32,6 +32,7 @@ typedef enum as_takes {
     TAKES_FOLDS = 1 << 21, /* one training or several of one kind */
     TAKES_TASK = 1 << 22,  /* data by a task's name */
     TAKES_FILES = 1 << 23, /* where that data lies */
+    TAKES_PULL = 1 << 24,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -49,6 +50,9 @@ typedef struct as_options {
     bool task_labels;                     /* labels are the task's */
     const char *file, *dev, *gold, *pred_column, *gold_column, *probs_column, *check;
     as_texts preds, slices;
+    as_texts pull_files;                  /* --file of pull */
+    const char *revision;
+    bool dataset;
     int64_t max_split, limit;
     bool no_quotes, no_header, keep_cr;
     double dev_fraction;
@@ -62,7 +66,8 @@ typedef struct as_options {
     double level;
     bool json, items, quiet, help;
     const char *csv, *schedule, *fail_if, *junit, *markdown, *latex, *lm_eval, *only, *sort, *find;
-    double margin, until;
+    const char *calibrate, *perturb;
+    double margin, until, strength;
     as_recipe train;
 } as_options;
 
