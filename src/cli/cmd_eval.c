@@ -74,6 +74,10 @@ as_status as_cmd_eval(as_cli *c, as_err *err) {
     }
     if (c->p.o.until > 0 && (c->p.o.items || c->p.o.csv || c->p.o.slices.count > 0))
         return as_fail(err, AS_USAGE, "--until scores only part of the items: it goes without --items, --csv and --slice");
+    if (c->p.o.until > 0 && (c->p.o.calibrate || c->p.o.perturb))
+        return as_fail(err, AS_USAGE, "--until scores only part of the items: it goes without --calibrate and --perturb");
+    if (c->p.o.strength > 0 && !c->p.o.perturb) return as_fail(err, AS_USAGE, "--strength is that of --perturb");
+    if (c->p.o.calibrate && strcmp(c->p.o.calibrate, "-") == 0) return as_fail(err, AS_USAGE, "--calibrate needs a file, not standard input");
     if (models > 1 && (c->p.o.csv || strcmp(c->p.o.data, "-") == 0))
         return as_fail(err, AS_USAGE, "%s goes with one model only", c->p.o.csv ? "--csv" : "--data -");
     for (int i = 0; i < models; i++) {

@@ -1,6 +1,7 @@
 #include "cli/print.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cli/print_calibration.h"
 #include "run/slices.h"
 #include <inttypes.h>
 #include <math.h>
@@ -284,6 +285,7 @@ void as_print_eval_json(as_cli *c, const as_eval_result *r, const char *model) {
     const as_print_context x = context_of(r, model);
     as_print_metrics_json(&c->out.buf, r->metrics, r->metric_count, &x);
     slices_json(&c->out.buf, r, model);
+    as_print_calibration_json(&c->out.buf, r, model);
     if (!r->confusion || r->num_labels > MOST_CLASSES) return;
     as_buf *b = &c->out.buf;
     as_buf_str(b, "{\"kind\":\"confusion\",\"model\":"), as_buf_json_str(b, as_str_of(model));
@@ -312,6 +314,7 @@ void as_print_eval(as_cli *c, const as_eval_result *r, const char *model, const 
     as_print_metrics(b, r->metrics, r->metric_count);
     if (r->confusion) as_print_confusion(b, r->confusion, r->labels, r->num_labels);
     if (r->slice_count > 0) print_slices(b, r);
+    as_print_calibration(b, r);
     as_buf_char(b, '\n');
     if (r->head_fresh) as_buf_str(b, "warning   the classification head is not trained: these scores say nothing about the model\n");
     if (r->truncated > 0) as_buf_fmt(b, "warning   %s of %s items were cut to the longest length\n", as_out_whole(r->truncated).s, as_out_whole(r->n).s);

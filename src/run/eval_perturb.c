@@ -32,6 +32,7 @@ static void take(as_perturbed *out, const as_contest_result *r) {
     out->drop = turned ? -c->diff : c->diff, out->drop_low = turned ? -c->high : c->low, out->drop_high = turned ? -c->low : c->high;
     out->p = c->p, out->interval_method = c->interval_method, out->test_method = c->test_method;
     if (!out->why) out->why = c->why;
+    out->percent = c->percent;
 }
 
 as_status as_perturbed_compare(as_perturbed *out, const as_predictions *clean, const as_predictions *perturbed, const int32_t *cluster, const char *metric,

@@ -43,6 +43,7 @@ typedef struct as_perturbed {
     int64_t flips;             /* predictions that are others; -1 for numbers */
     double flip_rate, flip_low, flip_high; /* Wilson; NaN for numbers */
     const char *interval_method, *test_method, *why; /* static */
+    bool percent;              /* the metric is a share: people read 100 times it */
 } as_perturbed;
 /* Fills clean to why but p_adjusted. The two are of the same items in the same order; cluster [n] or NULL. */
 as_status as_perturbed_compare(as_perturbed *out, const as_predictions *clean, const as_predictions *perturbed, const int32_t *cluster, const char *metric,
