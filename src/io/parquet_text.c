@@ -54,11 +54,12 @@ static size_t put_signed(char *out, int64_t v) {
 
 /* ---- reals ---- */
 
-/* The fewest digits that give x again, without trailing zeros; x is finite and not negative. *point
- * is the place of the decimal point behind the first digit. */
+/* The fewest digits that give x again; x is finite and not negative. Up to 15 digits the nearest
+ * decimal is the one, without its zeros; only subnormal numbers are told apart by fewer. *point is
+ * the exponent of the first digit. */
 static size_t digits_of(double x, char digits[20], int *point) {
     char text[48];
-    for (int more = x < DBL_MIN ? 0 : 14; more <= 16; more++) { /* 15 digits always fit else */
+    for (int more = x < DBL_MIN ? 0 : 14; more <= 16; more++) {
         snprintf(text, sizeof text, "%.*e", more, x);
         if (strtod(text, NULL) == x) break;
         /* Below a power of two doubles lie closer: only the next number above may lead back. */
