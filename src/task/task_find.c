@@ -1,9 +1,11 @@
 /* task_find.c: where tasks and their files lie. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "io/hub.h"
 #include "task/task_impl.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +36,13 @@ static bool beside_program(as_buf *b, const char *up) {
     char *slash = strrchr(exe, '/');
     if (!slash) return false;
     *slash = '\0';
+    char real[PATH_MAX];
     as_buf_clear(b);
     as_buf_fmt(b, "%s%s/share/assay/tasks", exe, up);
-    return !b->failed && as_dir_exists(b->p);
+    if (b->failed || !as_dir_exists(b->p) || !realpath(b->p, real)) return false;
+    as_buf_clear(b);
+    as_buf_str(b, real);
+    return true;
 }
 
 as_status as_task_folder(const char **out, as_arena *arena, as_err *err) {
@@ -120,42 +126,12 @@ static bool lies_in(as_buf *b, const char *folder, const char *file, as_buf *loo
     return false;
 }
 
-/* The snapshot of a data set that refs/main names, into `out`; false when the cache has none. */
-static bool hub_snapshot(as_buf *out, const char *repo) {
-    const char *cache = env("HF_HUB_CACHE"), *home = env("HF_HOME"), *user = env("HOME");
-    as_buf commit = {0};
-    bool found = false;
-    as_buf_clear(out);
-    if (cache)
-        as_buf_str(out, cache);
-    else if (home)
-        as_buf_fmt(out, "%s/hub", home);
-    else
-        as_buf_fmt(out, "%s/.cache/huggingface/hub", user ? user : ".");
-    as_buf_str(out, "/datasets--");
-    for (const char *p = repo; *p; p++) as_buf_str(out, *p == '/' ? "--" : (char[]){*p, '\0'});
-    const size_t root = out->n;
-    as_buf_str(out, "/refs/main");
-    if (!out->failed && as_file_exists(out->p) && as_file_read(&commit, out->p, 4096, NULL) == AS_OK) {
-        while (commit.n > 0 && (unsigned char)commit.p[commit.n - 1] <= ' ') commit.n--;
-        out->n = root;
-        as_buf_fmt(out, "/snapshots/%.*s", (int)commit.n, commit.p ? commit.p : "");
-        found = !out->failed && as_dir_exists(out->p);
-    }
-    as_buf_free(&commit);
-    if (!found) out->n = out->failed ? out->n : root;
-    return found;
-}
-
 static bool in_hub_cache(as_buf *b, const as_task *t, const char *file, as_buf *looked) {
-    as_buf snapshot = {0};
-    bool found = false;
-    if (!t->hub || file[0] == '/' || strstr(t->hub, "..")) return false;
-    if (hub_snapshot(&snapshot, t->hub))
-        found = lies_in(b, snapshot.p, file, NULL) || lies_in(b, snapshot.p, as_path_base(file), looked);
-    else
-        as_buf_fmt(looked, "%sthe Hub cache (%s)", looked->n ? ", " : "", t->hub);
-    as_buf_free(&snapshot);
+    if (!t->hub || file[0] == '/') return false;
+    char *snapshot = as_hub_find(AS_HUB_DATASET, t->hub);
+    const bool found = snapshot && (lies_in(b, snapshot, file, NULL) || lies_in(b, snapshot, as_path_base(file), looked));
+    if (!snapshot) as_buf_fmt(looked, "%sthe Hub cache (%s)", looked->n ? ", " : "", t->hub);
+    as_free(snapshot);
     return found;
 }
 
