@@ -93,7 +93,7 @@ static void print_text(as_cli *c, const as_bench_job *j, const as_bench_result *
     as_buf_fmt(b, "models    %s\n", j->out);
 }
 
-static void print_json(as_cli *c, const as_bench_job *j, const as_bench_result *r) {
+static void print_json(as_cli *c, const as_bench_result *r) {
     as_buf *b = &c->out.buf;
     for (size_t i = 0; i < r->try_count; i++) {
         const as_bench_try *t = &r->tries[i];
@@ -114,27 +114,107 @@ static void print_json(as_cli *c, const as_bench_job *j, const as_bench_result *
         as_buf_fmt(b, ",\"seeds\":%" PRId64 ",\"parameters\":%" PRId64 ",\"peak_bytes\":%" PRIu64 ",\"train_seconds\":", s->seeds, s->parameters, s->peak_bytes);
         as_buf_real(b, s->train_seconds), as_buf_str(b, ",\"items_per_second\":"), as_buf_real(b, s->items_per_second), as_buf_str(b, "}\n");
     }
-    (void)j;
     as_print_contest_json(b, &r->contest, &r->decision);
 }
 
-as_status as_cmd_bench(as_cli *c, as_err *err) {
-    as_bench_job b;
+/* One task of the command; its job is read until all tasks are joined. */
+typedef struct bench_task {
+    as_bench_job job;
     as_data_cols cols;
-    as_bench_result r = {0};
-    as_buf metrics = {0};
-    bool fails = false;
-    as_status s = fill_job(&b, &cols, &metrics, c, err);
-    if (s == AS_OK) s = as_run_bench(&b, &r, err);
-    if (s == AS_OK && b.job.dry_run) {
-        as_buf_fmt(&c->out.buf, "needs about %s of training and %s of memory\n", as_out_time(r.plan_seconds).s, as_out_bytes(r.plan_bytes).s);
-    } else if (s == AS_OK) {
-        if (c->p.o.json) print_json(c, &b, &r);
-        else print_text(c, &b, &r);
-        s = as_cli_gate(c, &r.contest, &r.decision, &fails, err);
+    as_buf metrics, out;
+    as_bench_result result;
+} bench_task;
+
+static as_status run_task(bench_task *t, as_cli *c, const as_options *base, const char *name, bool several, as_err *err) {
+    c->p.o = *base;
+    if (name) c->p.o.task = name;
+    AS_TRY(fill_job(&t->job, &t->cols, &t->metrics, c, err));
+    t->job.one_of_several = several;
+    if (several) {
+        as_buf_fmt(&t->out, "%s/%s", t->job.out, t->job.job.task_name ? t->job.job.task_name : name);
+        if (t->out.failed) return as_fail_nomem(err, "a path", 0);
+        t->job.out = t->out.p;
+        as_log_line(&c->log, AS_INFO, "task %s", name);
     }
-    if (r.owned) as_bench_result_free(&r);
-    as_buf_free(&metrics);
+    return as_run_bench(&t->job, &t->result, err);
+}
+
+/* Mean ranks over the tasks, and whether they differ at all. */
+static void print_ranks(as_cli *c, const bench_task *t, int n, const as_bench_ranks *r) {
+    as_buf *b = &c->out.buf;
+    const as_bench_result *first = &t[0].result;
+    if (c->p.o.json) {
+        as_buf_fmt(b, "{\"kind\":\"ranks\",\"tasks\":%d,\"friedman_p\":", n), as_buf_real(b, r->friedman_p);
+        as_buf_str(b, ",\"critical_difference\":"), as_buf_real(b, r->critical_difference), as_buf_str(b, ",\"mean_ranks\":{");
+        for (int i = 0; i < first->count; i++) {
+            if (i) as_buf_char(b, ',');
+            as_buf_json_str(b, as_str_of(first->systems[i].name)), as_buf_char(b, ':'), as_buf_real(b, r->mean_rank[i]);
+        }
+        as_buf_str(b, "}}\n");
+        return;
+    }
+    as_grid g;
+    as_grid_init(&g, "Lr", 2);
+    as_grid_cell(&g, AS_LIT("model")), as_grid_fmt(&g, "mean rank over %d tasks", n);
+    for (int place = 0, shown = 0; shown < first->count; place++) /* best first; ranks are halves from 1 to count */
+        for (int i = 0; i < first->count; i++)
+            if ((int)(r->mean_rank[i] * 2 * n + 0.5) == place) {
+                as_grid_cell(&g, as_str_of(first->systems[i].name)), as_grid_fmt(&g, "%.2f", r->mean_rank[i]);
+                shown++;
+            }
+    as_grid_print(&g, b);
+    if (isnan(r->friedman_p)) as_buf_fmt(b, "  %s\n", r->why ? r->why : "no test");
+    else as_buf_fmt(b, "  Friedman p %.4f; ranks that differ by %.2f or more differ (Nemenyi, %g %%)\n", r->friedman_p, r->critical_difference, c->p.o.level);
+}
+
+static as_status print_tasks(as_cli *c, bench_task *t, int n, bool *fails, as_err *err) {
+    for (int i = 0; i < n; i++) {
+        if (t[i].job.job.dry_run) {
+            as_buf_fmt(&c->out.buf, "needs about %s of training and %s of memory\n", as_out_time(t[i].result.plan_seconds).s, as_out_bytes(t[i].result.plan_bytes).s);
+            continue;
+        }
+        if (i && !c->p.o.json) as_buf_char(&c->out.buf, '\n');
+        if (c->p.o.json) print_json(c, &t[i].result);
+        else print_text(c, &t[i].job, &t[i].result);
+        bool one;
+        AS_TRY(as_cli_gate(c, &t[i].result.contest, &t[i].result.decision, &one, err));
+        *fails |= one;
+    }
+    return AS_OK;
+}
+
+static as_status run_tasks(as_cli *c, bench_task *t, char **names, int n, as_err *err) {
+    const as_options base = c->p.o;
+    as_bench_result **results = as_arena_push(&c->arena, (size_t)n, sizeof *results);
+    as_bench_ranks ranks = {0};
+    bool fails = false;
+    if (!results) return as_fail_nomem(err, "a bench", 0);
+    for (int i = 0; i < n; i++) {
+        AS_TRY(run_task(&t[i], c, &base, names ? names[i] : NULL, n > 1, err));
+        results[i] = &t[i].result;
+    }
+    if (n > 1 && !base.dry_run) AS_TRY(as_bench_join(results, n, &ranks, err));
+    as_status s = print_tasks(c, t, n, &fails, err);
+    if (s == AS_OK && ranks.mean_rank) {
+        if (!base.json) as_buf_char(&c->out.buf, '\n');
+        print_ranks(c, t, n, &ranks);
+    }
+    as_free(ranks.mean_rank);
     if (s == AS_OK) s = as_out_flush(&c->out, true, err);
     return s == AS_OK && fails ? AS_FAILED : s;
+}
+
+as_status as_cmd_bench(as_cli *c, as_err *err) {
+    char **names = NULL;
+    size_t n = 1;
+    if (c->p.o.task) AS_TRY(as_metric_list_split(c->p.o.task, &names, &n, err)); /* a list with commas, as metrics are */
+    bench_task *t = n ? as_calloc(n, sizeof *t) : NULL;
+    const as_status s = t ? run_tasks(c, t, names, (int)n, err) : n ? as_fail_nomem(err, "a bench", 0) : as_fail(err, AS_USAGE, "--task: no name");
+    for (size_t i = 0; t && i < n; i++) {
+        if (t[i].result.owned) as_bench_result_free(&t[i].result);
+        as_buf_free(&t[i].metrics), as_buf_free(&t[i].out);
+    }
+    as_free(t);
+    if (names) as_metric_list_free(names, n);
+    return s;
 }

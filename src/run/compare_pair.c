@@ -350,26 +350,35 @@ static as_status compare_seeds(as_comparison *out, const as_arena_metric *m, int
     return AS_OK;
 }
 
+/* Student's intervals know no bounds; a share has them. Others lie within by themselves. */
+static double within(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+
 as_status as_compare_pair(as_comparison *out, const as_arena_metric *m, int a, int b, as_err *err) {
     *out = (as_comparison){.a = a, .b = b, .metric = m->signature, .higher_is_better = m->higher, .percent = m->percent, .value_a = m->value[a],
                            .value_b = m->value[b], .diff = m->value[a] - m->value[b], .low = NAN, .high = NAN, .level = m->c->level, .p = NAN,
                            .p_adjusted = NAN, .mde = NAN, .items_needed = NAN, .p_equivalent = NAN, .p_noninferior = NAN, .both = -1, .only_a = -1,
                            .only_b = -1, .neither = -1, .effect = NAN, .design_effect = 1.0, .n = m->n, .interval_method = "none", .test_method = "none"};
     if (isnan(out->diff)) return out->why = "undefined for one of the two", AS_OK;
-    if (as_seeds_of(m, a) > 1 || as_seeds_of(m, b) > 1) return compare_seeds(out, m, a, b, err);
+    if (as_seeds_of(m, a) > 1 || as_seeds_of(m, b) > 1) {
+        AS_TRY(compare_seeds(out, m, a, b, err));
+        if (m->percent) out->low = within(out->low, -1, 1), out->high = within(out->high, -1, 1);
+        return AS_OK;
+    }
     if (!m->per_item) return compare_corpus(out, m, a, b, err);
     return compare_items(out, m, as_metric_items(as_seed_metric(m, a, 0)), as_metric_items(as_seed_metric(m, b, 0)), err);
 }
 
 as_status as_system_interval(as_interval *out, const as_arena_metric *m, int system, as_err *err) {
     const as_bootstrap_opts o = bootstrap_opts(m);
+    double se, p;
     if (as_seeds_of(m, system) == 1) return as_metric_interval(out, as_seed_metric(m, system, 0), m->c->cluster, &o, err);
     if (m->per_item) {
         as_seeds_result r;
         AS_TRY(items_seeds(&r, m, system, -1, err));
         *out = r.why_few_seeds ? r.student_interval : r.interval;
-        return AS_OK;
+    } else {
+        AS_TRY(corpus_seeds(out, &se, &p, m, system, -1, m->value[system], err));
     }
-    double se, p;
-    return corpus_seeds(out, &se, &p, m, system, -1, m->value[system], err);
+    if (m->percent) out->low = within(out->low, 0, 1), out->high = within(out->high, 0, 1);
+    return AS_OK;
 }

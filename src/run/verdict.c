@@ -46,7 +46,7 @@ static void how(as_buf *b, const as_contest *c, const as_comparison *v) {
 static void cost(as_buf *b, const as_contest *c, const as_comparison *v) {
     const double x = c->systems[v->a].items_per_second, y = c->systems[v->b].items_per_second;
     if (!(x > 0) || !(y > 0) || c->systems[v->b].parameters == 0) return; /* nobody weighs a model's cost against a constant answer's */
-    if (y / x >= 1.1) as_buf_fmt(b, ", for %.2g times the cost per item", y / x);
+    if (y / x >= 1.1) as_buf_fmt(b, y / x < 10 ? ", for %.1f times the cost per item" : ", for %.0f times the cost per item", y / x);
     else if (x / y >= 1.1) as_buf_fmt(b, ", and takes %.2g of the time per item", y / x);
 }
 
@@ -79,12 +79,12 @@ static void ties(as_buf *b, const as_contest *c, const as_contest_result *r) {
     const as_comparison *v = NULL;
     int cheap = r->best;
     for (int i = 0; i < r->tied_count; i++)
-        if (c->systems[r->tied[i]].items_per_second > c->systems[cheap].items_per_second * 1.1) cheap = r->tied[i];
+        if (c->systems[r->tied[i]].parameters > 0 && c->systems[r->tied[i]].items_per_second > c->systems[cheap].items_per_second * 1.1) cheap = r->tied[i];
     for (int i = 0; i < c->count - 1; i++)
         if (r->comparisons[i].b == (cheap != r->best ? cheap : r->tied[0])) v = &r->comparisons[i];
     if (v && cheap != r->best) {
-        as_buf_fmt(b, "; taking %s, %.2g times as fast, costs at most ", c->systems[cheap].name,
-                   c->systems[cheap].items_per_second / c->systems[r->best].items_per_second);
+        const double faster = c->systems[cheap].items_per_second / c->systems[r->best].items_per_second;
+        as_buf_fmt(b, faster < 10 ? "; taking %s, %.1f times as fast, costs at most " : "; taking %s, %.0f times as fast, costs at most ", c->systems[cheap].name, faster);
         number(b, v->higher_is_better ? v->high : -v->low, v->percent, false);
         as_buf_str(b, points(v->percent));
     } else if (v) {
