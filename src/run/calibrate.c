@@ -232,7 +232,8 @@ static void take_change(as_calibration_change *out, const as_contest_result *r, 
         if (s[i].system == 0) out->before = s[i].value, out->before_low = s[i].low, out->before_high = s[i].high;
         else out->after = s[i].value, out->after_low = s[i].low, out->after_high = s[i].high;
     const bool turned = c->a == 0; /* the contest takes the worse from the better */
-    out->diff = turned ? -c->diff : c->diff, out->low = turned ? -c->high : c->low, out->high = turned ? -c->low : c->high;
+    /* + 0.0: no difference is no negative one */
+    out->diff = (turned ? -c->diff : c->diff) + 0.0, out->low = (turned ? -c->high : c->low) + 0.0, out->high = (turned ? -c->low : c->high) + 0.0;
     out->p = c->p, out->p_adjusted = c->p_adjusted;
     out->interval_method = c->interval_method, out->test_method = c->test_method, out->why = c->why;
 }

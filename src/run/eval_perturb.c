@@ -29,7 +29,8 @@ static void take(as_perturbed *out, const as_contest_result *r) {
     }
     /* The contest takes the worse from the better; a drop is clean - perturbed where more is better, else the other way round. */
     const bool turned = (c->a == 0) != c->higher_is_better;
-    out->drop = turned ? -c->diff : c->diff, out->drop_low = turned ? -c->high : c->low, out->drop_high = turned ? -c->low : c->high;
+    out->drop = (turned ? -c->diff : c->diff) + 0.0; /* + 0.0: no drop is no negative one */
+    out->drop_low = (turned ? -c->high : c->low) + 0.0, out->drop_high = (turned ? -c->low : c->high) + 0.0;
     out->p = c->p, out->interval_method = c->interval_method, out->test_method = c->test_method;
     if (!out->why) out->why = c->why;
     out->percent = c->percent;
