@@ -538,6 +538,15 @@ static void test_hub_pull_checks_lengths_and_sums(void **state) {
     holds(SNAPSHOT "/model.safetensors", weights, WEIGHTS);
 }
 
+static void test_hub_pull_replaces_a_blob_of_another_length(void **state) {
+    (void)state;
+    place(blob_path("model.safetensors", ""), "cut short", 9);
+    place(blob_path("1_Pooling/config.json", ""), "{}", 2);
+    pull_well(&quick, "org/name");
+    holds(SNAPSHOT "/model.safetensors", weights, WEIGHTS);
+    assert_int_equal(hub_server_count(hub, "GET /org/name/resolve/" COMMIT "/1_Pooling", ""), 0);
+}
+
 static void test_hub_pull_refuses_another_part_than_asked_for(void **state) {
     (void)state;
     place(blob_path("model.safetensors", ".incomplete"), weights, 5000);
@@ -724,6 +733,7 @@ int main(void) {
         T(test_hub_pull_says_that_there_is_no_network),
         T(test_hub_offline_asks_nobody),
         T(test_hub_pull_checks_lengths_and_sums),
+        T(test_hub_pull_replaces_a_blob_of_another_length),
         T(test_hub_pull_refuses_another_part_than_asked_for),
         T(test_hub_pull_refuses_names_that_leave_the_folder),
         T(test_hub_pull_refuses_listings_that_are_none),
