@@ -65,7 +65,6 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     out->ci = o->ci, out->metrics = o->metric, out->positive = o->positive;
     out->until = o->until;
     out->calibrate = o->calibrate, out->perturb = o->perturb, out->strength = o->strength;
-    out->calibrate = o->calibrate, out->perturb = o->perturb, out->strength = o->strength;
     out->log = &c->log;
     out->progress_fd = o->quiet ? -1 : 2;
     return AS_OK;

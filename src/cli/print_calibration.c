@@ -84,8 +84,8 @@ static void print_coverage(as_buf *b, const as_calibration *c) {
     }
     as_grid_print(&g, b);
     as_buf_free(&t);
-    as_buf_fmt(b, "  error rate averaged over all coverages (AURC) %.4f [%.4f, %.4f], above the best order's by %.4f [%.4f, %.4f]\n", s->aurc, s->aurc_low,
-               s->aurc_high, s->e_aurc, s->e_aurc_low, s->e_aurc_high);
+    as_buf_fmt(b, "  error rate averaged over all coverages (AURC) %.4f [%.4f, %.4f]\n", s->aurc, s->aurc_low, s->aurc_high);
+    as_buf_fmt(b, "  that is %.4f [%.4f, %.4f] more than in the best order (E-AURC)\n", s->e_aurc, s->e_aurc_low, s->e_aurc_high);
 }
 static const char *score_name(as_conformal_score s) { return s == AS_CONFORMAL_LAC ? "lac" : "aps"; }
 static void print_conformal(as_buf *b, const as_calibration *c) {
@@ -117,7 +117,7 @@ static void print_calibration(as_buf *b, const as_calibration *c) {
     const as_temperature *t = &c->temperature;
     as_buf_char(b, '\n');
     as_buf_fmt(b, "  calibrated on %s (%s items): temperature %.4f, loss there %.4f, before %.4f\n", c->dev, as_out_whole(c->dev_items).s, t->t, t->loss, t->loss_before);
-    if (t->why) as_buf_fmt(b, "  the temperature stays 1: %s\n", t->why);
+    if (t->why) as_out_wrap(b, "  it stays 1  ", 14, as_str_of(t->why));
     as_buf_char(b, '\n');
     print_changes(b, c), print_bins(b, c), print_coverage(b, c);
     if (c->conformal_count > 0) print_conformal(b, c);
@@ -129,18 +129,17 @@ static void print_perturbed(as_buf *b, const as_eval_result *r) {
     as_buf t = {0};
     bool flips = false;
     for (size_t i = 0; i < r->perturbed_count; i++) flips |= r->perturbed[i].flips >= 0;
-    as_grid_init(&g, flips ? "lrllrrl" : "lrllrr", 2);
+    as_grid_init(&g, flips ? "Lrllrl" : "Lrllr", 2);
     as_buf_char(b, '\n');
     as_grid_cell(&g, AS_LIT("perturbed")), as_grid_cell(&g, AS_LIT("share"));
     as_grid_fmt(&g, "%.14s [%g %%]", r->metrics[0].name, 100 * r->metrics[0].level);
-    static const char *const head[] = {"drop", "p adjusted", "tokens", "other answers"};
+    static const char *const head[] = {"drop", "p adjusted", "other answers"};
     heads(&g, head, AS_COUNT(head) - !flips);
     for (size_t i = 0; i < r->perturbed_count; i++) {
         const as_perturbed *v = &r->perturbed[i];
         as_grid_cell(&g, as_str_of(as_perturb_name(v->kind))), as_grid_fmt(&g, "%g %%", 100 * v->strength);
         score_cell(&g, &t, v->score, v->low, v->high, v->percent), score_cell(&g, &t, v->drop, v->drop_low, v->drop_high, v->percent);
         p_cell(&g, v->p_adjusted);
-        as_grid_fmt(&g, "x%.2f", v->tokens);
         if (flips) score_cell(&g, &t, v->flip_rate, v->flip_low, v->flip_high, true);
     }
     as_grid_print(&g, b);
