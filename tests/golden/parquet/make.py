@@ -6,6 +6,7 @@ python3 make.py    writes NAME.parquet and golden.json beside itself, and the se
 """
 import datetime as dt
 import decimal
+import gzip
 import json
 import pathlib
 import platform
@@ -174,7 +175,7 @@ def lists(n=23):
     return {k: (ty, [make() for _ in range(n)]) for k, (ty, make) in t.items()}
 
 
-def many(n=1100):
+def many(n=1080):
     r = random.Random(7)
     walk, at = [], 10**12
     for _ in range(n):
@@ -264,10 +265,29 @@ def page(reps, defs, values):
     return struct((1, I32, 0), (2, I32, len(body)), (3, I32, len(body)), (5, STRUCT, head)) + body
 
 
-def by_hand(path, schema, pages, rows, values=None):
+def dictionary(values):
+    body = b"".join(v.to_bytes(4, "little") for v in values)
+    head = struct((1, I32, len(values)), (2, I32, 0))
+    return struct((1, I32, 2), (2, I32, len(body)), (3, I32, len(body)), (7, STRUCT, head)) + body
+
+
+def places(values):
+    """A data page of a required column: places in the dictionary, of 8 bits each."""
+    body = b"\x08" + b"".join(varint(1 << 1) + bytes([v]) for v in values)
+    head = struct((1, I32, len(values)), (2, I32, 8), (3, I32, 3), (4, I32, 3))
+    return struct((1, I32, 0), (2, I32, len(body)), (3, I32, len(body)), (5, STRUCT, head)) + body
+
+
+def zipped(values, size, count=2):
+    body = gzip.compress(b"".join(v.to_bytes(4, "little") for v in values), mtime=0)
+    head = struct((1, I32, count), (2, I32, 0), (3, I32, 3), (4, I32, 3))
+    return struct((1, I32, 0), (2, I32, size), (3, I32, len(body)), (5, STRUCT, head)) + body
+
+
+def by_hand(path, schema, pages, rows, codec=0):
     out, chunks = b"PAR1", []
     for p, n in pages:
-        meta = struct((1, I32, 1), (2, LIST, [0]), (4, I32, 0), (5, I64, n), (6, I64, len(p)), (7, I64, len(p)), (9, I64, len(out)))
+        meta = struct((1, I32, 1), (2, LIST, [0]), (4, I32, codec), (5, I64, n), (6, I64, len(p)), (7, I64, len(p)), (9, I64, len(out)))
         chunks.append(struct((2, I64, 0), (3, STRUCT, meta)))
         out += p
     group = struct((1, LIST, chunks), (2, I64, 0), (3, I64, rows))
@@ -373,6 +393,12 @@ def main():
     by_hand(HERE / "shape.parquet", schema, wrong, 3)
     one = [node("root", children=1), node("n", OPTIONAL, INT32)]
     by_hand(HERE / "huge.parquet", one, [(page([], [1], [1]), 1 << 50)], 1 << 50)
+    must = [node("root", children=1), node("n", REQUIRED, INT32)]
+    by_hand(HERE / "place.parquet", must, [(dictionary([4, 5]) + places([1, 0, 2]), 3)], 3)
+    by_hand(HERE / "twice.parquet", must, [(dictionary([4, 5]) + dictionary([4, 5, 6]) + places([1, 0, 2]), 3)], 3)
+    by_hand(HERE / "late.parquet", must, [(places([0]) + dictionary([4]), 1)], 1)
+    by_hand(HERE / "zip_short.parquet", must, [(zipped([1, 2], 12), 2)], 2, codec=2)
+    by_hand(HERE / "zip_long.parquet", must, [(zipped([1, 2, 3], 8), 2)], 2, codec=2)
     deep = [node("g%d" % i, None if i == 0 else OPTIONAL, children=1) for i in range(100)] + [node("n", OPTIONAL, INT32)]
     by_hand(HERE / "deep.parquet", deep, [(page([0], [1], [1]), 1)], 1)
     files["lists_older.parquet"] = "older"
