@@ -92,7 +92,7 @@ static void check_scores(FILE *f, const as_calibration *c, bool after) {
     word(f, after ? "after" : "before");
     for (int m = 0; m < AS_CALIBRATION_METRICS; m++) {
         const as_calibration_change *v = &c->change[m];
-        close_to(v->metric, after ? v->after : v->before, number(f), after ? 1e-8 : 1e-9);
+        close_to(v->metric, after ? v->after : v->before, number(f), 1e-9);
         close_to(v->metric, v->diff, v->after - v->before, 1e-12);
         assert_true(v->before_low <= v->before && v->before <= v->before_high && v->low <= v->diff && v->diff <= v->high);
         assert_true(v->p > 0 && v->p <= v->p_adjusted && v->p_adjusted <= 1);
