@@ -180,8 +180,7 @@ static void test_hub_select_takes_what_a_model_needs(void **state) {
         {".gitattributes README.md config.json model.safetensors pytorch_model.bin tf_model.h5 flax_model.msgpack rust_model.ot",
          "config.json model.safetensors"},
         {"config.json pytorch_model.bin tf_model.h5", "config.json pytorch_model.bin"},
-        {"model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json pytorch_model.bin.index.json "
-         "pytorch_model-00001-of-00001.bin consolidated.safetensors",
+        {"model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json pytorch_model.bin.index.json consolidated.safetensors",
          "model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json"},
         {"model.safetensors model-00001-of-00001.safetensors model.safetensors.index.json model.fp16.safetensors", "model.safetensors"},
         {"pytorch_model.bin.index.json pytorch_model-00001-of-00001.bin training_args.bin optimizer.bin",
@@ -270,7 +269,7 @@ static void test_hub_pull_makes_the_layout_of_huggingface_hub(void **state) {
     assert_int_equal(pull_well(&quick, "org/name"), 0);
     assert_int_equal(hub_server_count(hub, "", "") - before, 1); /* the listing alone */
     for (int i = 0; i < 3; i++) {
-        static const char *const specs[] = {"org/name", "org/name@main", "org/name@" COMMIT};
+        static const char *const specs[] = {"org/name", "org/name@main", ("org/name@" COMMIT)};
         char *const found = as_hub_find(AS_HUB_MODEL, specs[i]);
         assert_string_equal(found, in_cache(SNAPSHOT));
         as_free(found);
