@@ -13,7 +13,9 @@ SONAME  := libassay.so.0
 
 FOLDERS := base tensor io stats dist store token metric model data task train eval run analysis report api serve cli
 ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
-PKGS    := jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash libcurl
+PKGS    := jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash
+# Headers only: loaded by dlopen when a pull begins.
+LOADED  := libcurl
 
 # One build folder per configuration, so that switching never mixes objects.
 comma := ,
@@ -24,7 +26,7 @@ WARN    := -Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion $(if $(CI),-
 OPT     := $(if $(DEBUG),-O1,-O2) $(if $(SAN)$(DEBUG),,-DNDEBUG)
 CFLAGS  ?= -g
 # Asked once, on first use, so that `make test` can install pkg-config itself.
-PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null))$(PKG_CFLAGS)
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(LOADED) 2>/dev/null))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -fPIC -fvisibility=hidden -ffp-contract=off -fopenmp \
   $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) \

@@ -2,9 +2,9 @@
  * follows redirections itself, because the token must not reach another host and because a HEAD has
  * to see the headers of the redirection. */
 #include "base/mem.h"
+#include "io/hub_curl.h"
 #include "io/hub_impl.h"
 #include <ctype.h>
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static int64_t retry_after(as_str v) {
     int64_t n = whole(v);
     if (n >= 0 || v.n >= sizeof text) return n;
     keep_text(text, sizeof text, v);
-    const time_t at = curl_getdate(text, NULL);
+    const time_t at = as_curl_loaded.getdate(text, NULL);
     if (at < 0) return -1;
     n = (int64_t)at - (int64_t)time(NULL);
     return n > 0 ? n : 0;
@@ -169,15 +169,15 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
 
 static void set_call(as_http *h, exchange *x, const char *url, bool with_token) {
     char range[32];
-    curl_easy_setopt(h->curl, CURLOPT_URL, url);
-    curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, with_token ? h->signed_in : h->plain);
-    curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
-    curl_easy_setopt(h->curl, CURLOPT_NOBODY, x->call->head ? 1L : 0L);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_URL, url);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_HTTPHEADER, with_token ? h->signed_in : h->plain);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_NOBODY, x->call->head ? 1L : 0L);
     snprintf(range, sizeof range, "%" PRIu64 "-", x->call->from);
-    curl_easy_setopt(h->curl, CURLOPT_RANGE, x->call->from > 0 ? range : NULL);
-    curl_easy_setopt(h->curl, CURLOPT_HEADERDATA, x);
-    curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, x);
-    curl_easy_setopt(h->curl, CURLOPT_XFERINFODATA, x);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_RANGE, x->call->from > 0 ? range : NULL);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_HEADERDATA, x);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_WRITEDATA, x);
+    as_curl_loaded.easy_setopt(h->curl, CURLOPT_XFERINFODATA, x);
     h->error[0] = '\0';
 }
 
@@ -187,32 +187,32 @@ static void set_call(as_http *h, exchange *x, const char *url, bool with_token) 
 static bool origin_of(char *out, size_t size, const char *url) {
     bool good = false;
     char *scheme = NULL, *host = NULL, *port = NULL;
-    CURLU *const u = curl_url();
-    if (u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+    CURLU *const u = as_curl_loaded.url();
+    if (u != NULL && as_curl_loaded.url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        as_curl_loaded.url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        as_curl_loaded.url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        as_curl_loaded.url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
         const int n = snprintf(out, size, "%s://%s:%s", scheme, host, port);
         good = n > 0 && (size_t)n < size &&
                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
         for (char *p = out; good && *p != '\0'; p++)
             *p = (char)tolower((unsigned char)*p);
     }
-    curl_free(scheme), curl_free(host), curl_free(port);
-    curl_url_cleanup(u);
+    as_curl_loaded.free(scheme), as_curl_loaded.free(host), as_curl_loaded.free(port);
+    as_curl_loaded.url_cleanup(u);
     return good;
 }
 
 /* The address that `location` means when url answers with it, onto *next. */
 static bool resolve(as_buf *next, const char *url, const char *location) {
     char *full = NULL;
-    CURLU *const u = curl_url();
-    const bool good = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                      curl_url_set(u, CURLUPART_URL, location, 0) == CURLUE_OK &&
-                      curl_url_get(u, CURLUPART_URL, &full, 0) == CURLUE_OK;
+    CURLU *const u = as_curl_loaded.url();
+    const bool good = u != NULL && as_curl_loaded.url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                      as_curl_loaded.url_set(u, CURLUPART_URL, location, 0) == CURLUE_OK &&
+                      as_curl_loaded.url_get(u, CURLUPART_URL, &full, 0) == CURLUE_OK;
     if (good) as_buf_clear(next), as_buf_str(next, full);
-    curl_free(full);
-    curl_url_cleanup(u);
+    as_curl_loaded.free(full);
+    as_curl_loaded.url_cleanup(u);
     return good && !next->failed;
 }
 
@@ -245,7 +245,7 @@ static as_status no_answer(const as_http *h, const char *url, CURLcode code, as_
         return AS_USAGE;
     }
     (void)as_fail(err, AS_IO, "%s: no answer: %.200s", origin,
-                  h->error[0] ? h->error : curl_easy_strerror(code));
+                  h->error[0] ? h->error : as_curl_loaded.easy_strerror(code));
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         as_hint(
             err,
@@ -263,7 +263,7 @@ static as_status exchange_once(as_http *h, const as_http_call *c, const char *ur
     exchange x = {.call = c, .reply = r, .err = err, .opts = h->opts};
     begin_reply(r);
     set_call(h, &x, url, with_token);
-    const CURLcode code = curl_easy_perform(h->curl);
+    const CURLcode code = as_curl_loaded.easy_perform(h->curl);
     *again = false;
     if (x.s != AS_OK) return x.s;
     if (code == CURLE_OK) return AS_OK;
@@ -272,7 +272,7 @@ static as_status exchange_once(as_http *h, const as_http_call *c, const char *ur
     *again = passes_by(code);
     if (*again && r->status >= 200) { /* an answer, of which the end is missing */
         r->cut = true;
-        snprintf(r->why, sizeof r->why, "%s", h->error[0] ? h->error : curl_easy_strerror(code));
+        snprintf(r->why, sizeof r->why, "%s", h->error[0] ? h->error : as_curl_loaded.easy_strerror(code));
         return AS_OK;
     }
     return no_answer(h, url, code, err);
@@ -346,7 +346,7 @@ as_status as_http_send(as_http *h, const as_http_call *c, as_http_reply *r, as_e
 /* ---- the handle ---- */
 
 static bool add_header(struct curl_slist **list, const char *line) {
-    struct curl_slist *const longer = curl_slist_append(*list, line);
+    struct curl_slist *const longer = as_curl_loaded.slist_append(*list, line);
     if (longer != NULL) *list = longer;
     return longer != NULL;
 }
@@ -366,37 +366,38 @@ static bool make_headers(as_http *h) {
 static void set_handle(as_http *h) {
     CURL *const c = h->curl;
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    as_curl_loaded.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    as_curl_loaded.easy_setopt(c, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "assay/" AS_VERSION);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, h->env->timeout);
-    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, h->error);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    if (h->env->ca_file != NULL) curl_easy_setopt(c, CURLOPT_CAINFO, h->env->ca_file);
+    as_curl_loaded.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    as_curl_loaded.easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    as_curl_loaded.easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    as_curl_loaded.easy_setopt(c, CURLOPT_USERAGENT, "assay/" AS_VERSION);
+    as_curl_loaded.easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    as_curl_loaded.easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    as_curl_loaded.easy_setopt(c, CURLOPT_LOW_SPEED_TIME, h->env->timeout);
+    as_curl_loaded.easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
+    as_curl_loaded.easy_setopt(c, CURLOPT_ERRORBUFFER, h->error);
+    as_curl_loaded.easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    as_curl_loaded.easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    as_curl_loaded.easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    as_curl_loaded.easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    if (h->env->ca_file != NULL) as_curl_loaded.easy_setopt(c, CURLOPT_CAINFO, h->env->ca_file);
 }
 
 as_status as_http_open(as_http **out, const as_hub_env *env, const as_hub_opts *o, as_err *err) {
     *out = NULL;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+    AS_TRY(as_curl_load(err));
+    if (as_curl_loaded.global_init(CURL_GLOBAL_DEFAULT) != 0)
         return as_fail(err, AS_IO, "libcurl cannot be started");
     as_http *const h = as_calloc(1, sizeof *h);
     if (h == NULL) {
-        curl_global_cleanup();
+        as_curl_loaded.global_cleanup();
         return as_fail_nomem(err, "a connection", sizeof *h);
     }
     h->env = env, h->opts = o;
-    h->curl = curl_easy_init();
+    h->curl = as_curl_loaded.easy_init();
     if (h->curl == NULL || !make_headers(h)) {
         as_http_free(h);
         return as_fail_nomem(err, "a connection", 0);
@@ -408,9 +409,9 @@ as_status as_http_open(as_http **out, const as_hub_env *env, const as_hub_opts *
 
 void as_http_free(as_http *h) {
     if (h == NULL) return;
-    curl_easy_cleanup(h->curl);
-    curl_slist_free_all(h->plain);
-    curl_slist_free_all(h->signed_in);
+    as_curl_loaded.easy_cleanup(h->curl);
+    as_curl_loaded.slist_free_all(h->plain);
+    as_curl_loaded.slist_free_all(h->signed_in);
     as_free(h);
-    curl_global_cleanup();
+    as_curl_loaded.global_cleanup();
 }

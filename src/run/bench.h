@@ -18,7 +18,7 @@ typedef struct as_bench_job {
     int64_t search;                /* learning rates to try on the dev data; 0 = the recipe's */
     double margin;
     bool baselines;
-    bool one_of_several;           /* as_bench_join finishes it */
+    bool one_of_several;           /* as_bench_join finishes it, and reads this job until then */
 } as_bench_job;
 
 /* One cell of the grid: a model (or baseline) and a seed. */

@@ -8,7 +8,7 @@ flags=(-std=c11 -Wall -Wextra -Werror -Iinclude -fopenmp)
 compiler=${CC:-cc}
 case $(basename "$build") in clang*) compiler=clang ;; esac # its OpenMP is in the library
 case $build in *address*) flags+=(-fsanitize=address,undefined) ;; esac
-libs=("$build/libassay.a" -lsnappy) packages="jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash libcurl"
+libs=("$build/libassay.a" -lsnappy) packages="jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash"
 case $build in *nodnnl*) ;; *) libs+=(-ldnnl) ;; esac
 read -ra more <<<"$(pkg-config --libs $packages)"
 for name in finetune loop predict; do

@@ -199,12 +199,14 @@ static void test_bench_of_two_tasks_adjusts_over_both_and_ranks(void **state) {
     as_data_cols half = cols;
     half.limit = 300;
     as_bench_result r[2], *both[2] = {&r[0], &r[1]};
+    as_bench_job jobs[2];
     as_err err = {0};
     for (int t = 0; t < 2; t++) {
-        as_bench_job b = job(out[t], db, 1);
-        b.one_of_several = true, b.seeds = 1;
-        if (t) b.cols = &half;
-        if (as_run_bench(&b, &r[t], &err) != AS_OK) fail_msg("%s", err.msg);
+        as_bench_job *b = &jobs[t];
+        *b = job(out[t], db, 1);
+        b->one_of_several = true, b->seeds = 1;
+        if (t) b->cols = &half;
+        if (as_run_bench(b, &r[t], &err) != AS_OK) fail_msg("%s", err.msg);
         assert_int_equal(r[t].run, 0); /* stored when all are there */
     }
     as_bench_ranks ranks;
