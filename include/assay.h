@@ -83,7 +83,7 @@ typedef struct assay_data_opts {
     int64_t limit;                   /* records; 0 = all */
 } assay_data_opts;
 ASSAY_API assay_data_opts assay_data_defaults(void);
-/* CSV, TSV, JSONL, also .gz and .zst. Labels are read when they are used: by training or evaluation. */
+/* CSV, TSV, JSONL, Parquet, also .gz and .zst. Labels are read when they are used: by training or evaluation. */
 ASSAY_API assay_status assay_data_open(assay_data **out, const char *path, const assay_data_opts *opts, assay_err *err) ASSAY_CHECKED;
 ASSAY_API void assay_data_free(assay_data *data);
 

@@ -11,7 +11,7 @@
 // clang-format off
 static const as_option table[] = {
     /* --- data --- */
-    {"data", "FILE", NULL, "table to read: CSV, TSV, JSONL, also .gz and .zst; - is standard input", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(data), 0, 0},
+    {"data", "FILE", NULL, "table to read: CSV, TSV, JSONL, Parquet, also .gz and .zst; - is standard input", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(data), 0, 0},
     {"task", "TASK", NULL, "a task of assay tasks, or a task's YAML file: gives data, columns, labels and metrics that are not given here", GROUP_DATA, TAKES_TASK, OPTION_TEXT, AT(task), 0, 0},
     {"split", "train|dev|test", "by the command", "part of the task's data to work on; bench: to score", GROUP_DATA, TAKES_TASK, OPTION_CHOICE, AT(split), 0, 0},
     {"data-dir", "DIR", "$ASSAY_DATA, else the Hub cache", "folder of the task's data", GROUP_DATA, TAKES_TASK | TAKES_FILES, OPTION_TEXT, AT(data_dir), 0, 0},

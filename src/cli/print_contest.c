@@ -5,6 +5,7 @@
 #include <string.h>
 
 static void one_number(as_buf *b, double x, bool percent, bool sign) {
+    if (percent && fabs(x) < 0.0005) x = 0.0; /* no "-0.0" */
     if (isnan(x)) as_buf_str(b, "-");
     else if (percent) as_buf_fmt(b, sign ? "%+.1f" : "%.1f", 100 * x);
     else as_buf_fmt(b, sign ? "%+.4g" : "%.4g", x);

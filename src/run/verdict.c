@@ -7,6 +7,7 @@
 
 /* A number of the metric: in percent and points, or as it is. */
 static void number(as_buf *b, double x, bool percent, bool sign) {
+    if (percent && fabs(x) < 0.0005) x = 0.0; /* no "-0.0" */
     if (percent) as_buf_fmt(b, sign ? "%+.1f" : "%.1f", 100 * x);
     else as_buf_fmt(b, sign ? "%+.4g" : "%.4g", x);
 }
