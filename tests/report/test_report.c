@@ -542,7 +542,10 @@ static void test_report_lm_eval_writes_other_kinds_and_stays_in_its_folder(void 
 static void test_report_pages_for_the_browser(void **state) {
     (void)state;
     const char *dir = getenv("ASSAY_REPORT_PAGES");
-    if (!dir) skip();
+    if (!dir) {
+        print_message("skip reason: ASSAY_REPORT_PAGES names no folder for render.sh\n");
+        skip();
+    }
     for (int k = 0; k < 4; k++) {
         fixture *f = k == 0 ? fix_open(4, AS_PRED_CLASS, 872, 2) : k == 1 ? fix_open(1, AS_PRED_CLASS, 500, 6) : k == 2 ? fix_open(2, AS_PRED_VALUE, 300, 0) : fix_open(1, AS_PRED_CLASS, 400, 14);
         if (k == 0) fix_contest(f);
