@@ -3,6 +3,7 @@
 #include "cli/print.h"
 #include "cli/print_contest.h"
 #include "cli/task_options.h"
+#include "report/report.h"
 #include "run/bench.h"
 #include "run/gate.h"
 #include <inttypes.h>
@@ -114,7 +115,7 @@ static void print_json(as_cli *c, const as_bench_result *r) {
         as_buf_fmt(b, ",\"seeds\":%" PRId64 ",\"parameters\":%" PRId64 ",\"peak_bytes\":%" PRIu64 ",\"train_seconds\":", s->seeds, s->parameters, s->peak_bytes);
         as_buf_real(b, s->train_seconds), as_buf_str(b, ",\"items_per_second\":"), as_buf_real(b, s->items_per_second), as_buf_str(b, "}\n");
     }
-    as_print_contest_json(b, &r->contest, &r->decision);
+    as_report_contest_json(b, &r->decision, r->systems);
 }
 
 /* One task of the command; its job is read until all tasks are joined. */

@@ -4,6 +4,7 @@
 #include "cli/print.h"
 #include "cli/print_contest.h"
 #include "cli/score_input.h"
+#include "report/report.h"
 #include "run/gate.h"
 #include "run/scored.h"
 #include "run/stored.h"
@@ -151,7 +152,7 @@ static void print_json(const comparing *w) {
             const as_stored *r = &w->runs[i];
             as_print_metrics_json(&w->c->out.buf, &m, 1, &(as_print_context){.model = w->systems[i].name, .task = r->task, .run = r->run});
         }
-    as_print_contest_json(&w->c->out.buf, &w->contest, &w->result);
+    as_report_contest_json(&w->c->out.buf, &w->result, w->systems);
 }
 
 as_status as_cmd_compare(as_cli *c, as_err *err) {

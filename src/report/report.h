@@ -35,6 +35,8 @@ typedef struct as_report {
 as_status as_report_html(as_buf *out, const as_report *r, as_err *err) AS_CHECKED;
 as_status as_report_markdown(as_buf *out, const as_report *r, as_err *err) AS_CHECKED;
 as_status as_report_json(as_buf *out, const as_report *r, as_err *err) AS_CHECKED; /* JSON Lines: metric, compare, verdict objects */
+/* The compare objects of all pairs and the verdict, as in as_report_json. */
+void as_report_contest_json(as_buf *out, const as_contest_result *c, const as_system *systems);
 as_status as_report_csv(as_buf *out, const as_report *r, as_err *err) AS_CHECKED;
 as_status as_report_latex(as_buf *out, const as_report *r, as_err *err) AS_CHECKED; /* booktabs tables */
 /* lm-evaluation-harness 0.4 files: results_*.json and samples_TASK_*.jsonl under DIR/MODEL. */

@@ -49,8 +49,8 @@ static void j_standing(as_buf *out, const as_report *r, const as_standing *s) {
     as_buf_str(out, "}\n");
 }
 
-static void j_comparison(as_buf *out, const as_report *r, const as_comparison *c) {
-    as_buf_str(out, "{\"kind\":\"compare\""), j_str(out, "a", as_report_system(r, c->a)), j_str(out, "b", as_report_system(r, c->b)), j_str(out, "metric", c->metric);
+static void j_comparison(as_buf *out, const as_system *systems, const as_comparison *c) {
+    as_buf_str(out, "{\"kind\":\"compare\""), j_str(out, "a", systems[c->a].name), j_str(out, "b", systems[c->b].name), j_str(out, "metric", c->metric);
     j_real(out, "value_a", c->value_a), j_real(out, "value_b", c->value_b), j_real(out, "diff", c->diff), j_real(out, "low", c->low), j_real(out, "high", c->high);
     j_real(out, "level", c->level), j_str(out, "method", c->interval_method), j_real(out, "p", c->p), j_real(out, "p_adjusted", c->p_adjusted);
     j_str(out, "test", c->test_method), j_str(out, "why", c->why), j_real(out, "mde", c->mde), j_real(out, "items_needed", c->items_needed);
@@ -60,14 +60,18 @@ static void j_comparison(as_buf *out, const as_report *r, const as_comparison *c
     j_real(out, "effect", c->effect), j_real(out, "design_effect", c->design_effect), j_int(out, "n", c->n), as_buf_str(out, "}\n");
 }
 
-static void j_verdict(as_buf *out, const as_report *r) {
-    const as_contest_result *c = r->contest;
+static void j_verdict(as_buf *out, const as_contest_result *c, const as_system *systems) {
     as_buf_str(out, "{\"kind\":\"verdict\",\"best\":");
-    if (c->best >= 0) as_buf_json_str(out, as_str_of(as_report_system(r, c->best))); else as_buf_str(out, "null");
+    if (c->best >= 0) as_buf_json_str(out, as_str_of(systems[c->best].name)); else as_buf_str(out, "null");
     as_buf_str(out, ",\"tied\":[");
     for (int i = 0; i < c->tied_count; i++)
-        as_buf_str(out, i > 0 ? "," : ""), as_buf_json_str(out, as_str_of(as_report_system(r, c->tied[i])));
+        as_buf_str(out, i > 0 ? "," : ""), as_buf_json_str(out, as_str_of(systems[c->tied[i]].name));
     as_buf_str(out, "],\"text\":"), as_buf_json_str(out, as_str_of(c->verdict)), as_buf_str(out, "}\n");
+}
+
+void as_report_contest_json(as_buf *out, const as_contest_result *c, const as_system *systems) {
+    for (size_t i = 0; i < c->comparison_count; i++) j_comparison(out, systems, &c->comparisons[i]);
+    j_verdict(out, c, systems);
 }
 
 as_status as_report_json(as_buf *out, const as_report *r, as_err *err) {
@@ -75,9 +79,7 @@ as_status as_report_json(as_buf *out, const as_report *r, as_err *err) {
         j_metrics(out, &r->runs[i]);
     for (size_t i = 0; r->contest && i < r->contest->standing_count; i++)
         j_standing(out, r, &r->contest->standings[i]);
-    for (size_t i = 0; r->contest && i < r->contest->comparison_count; i++)
-        j_comparison(out, r, &r->contest->comparisons[i]);
-    if (r->contest) j_verdict(out, r);
+    if (r->contest) as_report_contest_json(out, r->contest, r->systems);
     return out->failed ? as_fail_nomem(err, "the report", out->n) : AS_OK;
 }
 
