@@ -22,8 +22,8 @@ static as_status identify(as_evaluation *v, as_buf *config, char key[65], as_err
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
     /* Not part of the identity: versions, names of the logits. */
-    as_buf_fmt(config, ",\"version\":\"%s\",\"gemm\":\"%s\",\"kind\":\"%s\",\"values\":[", v->j->version, as_engine_gemm_name(v->ses.engine),
-               v->scored.kind == AS_LABEL_VALUE ? "regress" : v->scored.kind == AS_LABEL_MULTI ? "multilabel" : "classify");
+    AS_TRY(as_session_provenance(config, &v->ses, v->j, err));
+    as_buf_fmt(config, ",\"kind\":\"%s\",\"values\":[", v->scored.kind == AS_LABEL_VALUE ? "regress" : v->scored.kind == AS_LABEL_MULTI ? "multilabel" : "classify");
     for (int i = 0; i < v->scored.num_labels; i++) {
         if (i) as_buf_char(config, ',');
         as_buf_json_str(config, as_str_of(v->scored.kind == AS_LABEL_VALUE ? "value" : v->scored.labels[i]));

@@ -221,7 +221,8 @@ static as_status identify(finetuning *w, as_buf *config, as_err *err) {
     }
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(w->identity, as_sha256_of(config->p, config->n).hex, 65);
-    as_buf_fmt(config, ",\"version\":\"%s\",\"gemm\":\"%s\"}", w->f->job.version, as_engine_gemm_name(w->t.ses.engine));
+    AS_TRY(as_session_provenance(config, &w->t.ses, &w->f->job, err));
+    as_buf_char(config, '}');
     return config->failed ? as_fail_nomem(err, "a run's record", 0) : AS_OK;
 }
 

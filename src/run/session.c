@@ -1,4 +1,5 @@
 #include "run/session.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/parallel.h"
@@ -190,4 +191,21 @@ double as_session_rate(as_session *s) {
     as_pack_free(p);
     as_free_aligned(x), as_free_aligned(y), as_free_aligned(w);
     return fmax(1e9, best * as_engine_threads(s->engine));
+}
+
+static void digest_member(as_buf *b, const char *key, const char *path) {
+    as_sha256 sha;
+    if (path && as_file_exists(path) && as_sha256_file(&sha, path, NULL) == AS_OK) as_buf_fmt(b, ",\"%s\":\"%s\"", key, sha.hex);
+    else as_buf_fmt(b, ",\"%s\":null", key);
+}
+
+as_status as_session_provenance(as_buf *config, const as_session *s, const as_job *j, as_err *err) {
+    char *json = as_path_join(as_model_dir(s->model), "tokenizer.json"), *vocab = as_path_join(as_model_dir(s->model), "vocab.txt");
+    as_buf_str(config, ",\"version\":"), as_buf_json_str(config, as_str_of(j->version));
+    as_buf_fmt(config, ",\"gemm\":\"%s\",\"threads\":%d", as_engine_gemm_name(s->engine), as_engine_threads(s->engine));
+    digest_member(config, "tokenizer_sha256", json && as_file_exists(json) ? json : vocab);
+    digest_member(config, "program_sha256", "/proc/self/exe");
+    const bool ok = json && vocab && !config->failed;
+    as_free(json), as_free(vocab);
+    return ok ? AS_OK : as_fail_nomem(err, "a run's record", 0);
 }

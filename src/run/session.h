@@ -30,6 +30,9 @@ as_status as_session_encode(const as_session *s, const as_job *j, const as_recor
 char *as_display_name(const char *path);
 /* Digest of what the records say and of the token ids that they became: data, columns, labels, tokenizer, length. */
 as_status as_content_digest(char hex[65], const as_records *r, const as_encoded *e, as_err *err) AS_CHECKED;
+/* Append what a run was made with and does not depend on, as members of its record: version, products, threads, and SHA-256 of the
+ * tokenizer's file and of the program (null where there is none to read). Nothing of it names the host or a path. */
+as_status as_session_provenance(as_buf *config, const as_session *s, const as_job *j, as_err *err) AS_CHECKED;
 /* Floating-point operations of a token's forward pass, and how many the session does in a second: measured on one micro-batch's worth
  * of the largest product. */
 double as_session_token_flops(const as_session *s);
