@@ -122,7 +122,7 @@ static as_status decide(comparing *w, as_err *err) {
     if (o->metric) as_buf_str(&metrics, o->metric);
     if (o->fail_if && s == AS_OK) s = as_gate_metrics(&metrics, o->fail_if, err);
     w->contest.systems = w->systems, w->contest.count = w->count, w->contest.metrics = metrics.n ? metrics.p : NULL;
-    w->contest.level = o->level / 100, w->contest.margin = o->margin, w->contest.seed = (uint64_t)o->seed, w->contest.threads = (int)o->threads;
+    w->contest.level = o->level / 100, w->contest.test = o->test, w->contest.margin = o->margin, w->contest.seed = (uint64_t)o->seed, w->contest.threads = (int)o->threads;
     for (int i = 0; s == AS_OK && i < w->count; i++) s = as_find_positive(&w->preds[i], o->positive, err);
     if (s == AS_OK) s = as_contest_decide(&w->contest, &w->result, err);
     as_buf_free(&metrics);
@@ -155,6 +155,18 @@ static void print_json(const comparing *w) {
     as_report_contest_json(&w->c->out.buf, &w->result, w->systems);
 }
 
+static as_status write_markdown(const comparing *w, as_err *err) {
+    const as_options *o = &w->c->p.o;
+    as_buf b = {0};
+    as_gate g;
+    as_status s = o->fail_if ? as_gate_check(&g, o->fail_if, &w->contest, &w->result, err) : AS_OK;
+    if (s == AS_OK && o->fail_if) as_buf_fmt(&b, "**gate %s**: `%s` (%s)\n\n", g.fails ? "FAILED" : "passed", o->fail_if, g.text);
+    as_print_contest_markdown(&b, &w->contest, &w->result);
+    if (s == AS_OK) s = b.failed ? as_fail_nomem(err, "a report", 0) : as_file_write(o->markdown, b.p, b.n, err);
+    as_buf_free(&b);
+    return s;
+}
+
 as_status as_cmd_compare(as_cli *c, as_err *err) {
     comparing w = {.c = c, .result = {.best = -1}};
     AS_TRY(as_cli_check_metrics(c, c->p.o.metric, err));
@@ -165,6 +177,7 @@ as_status as_cmd_compare(as_cli *c, as_err *err) {
     if (s == AS_OK && c->p.o.json) print_json(&w);
     else if (s == AS_OK) print_text(&w);
     if (s == AS_OK) s = as_cli_gate(c, &w.contest, &w.result, &fails, err);
+    if (s == AS_OK && c->p.o.markdown) s = write_markdown(&w, err);
     release(&w);
     if (s == AS_OK) s = as_out_flush(&c->out, true, err);
     return s == AS_OK && fails ? AS_FAILED : s;

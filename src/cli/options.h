@@ -65,7 +65,7 @@ typedef struct as_options {
     int64_t seed, threads, batch_tokens, max_length, top;
     double level;
     bool json, items, quiet, help;
-    const char *csv, *schedule, *fail_if, *junit, *markdown, *latex, *lm_eval, *only, *sort, *find;
+    const char *csv, *schedule, *fail_if, *junit, *markdown, *test, *latex, *lm_eval, *only, *sort, *find;
     const char *calibrate, *perturb;
     double margin, until, strength;
     as_recipe train;

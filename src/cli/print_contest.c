@@ -102,3 +102,32 @@ void as_print_comparisons(as_buf *b, const as_contest *c, const as_contest_resul
 }
 
 void as_print_verdict(as_buf *b, const as_contest_result *r) { as_out_wrap(b, "verdict", 10, as_str_of(r->verdict)); }
+
+/* A cell: what would end it or begin markup is escaped. */
+static void markdown_text(as_buf *b, const char *s) {
+    for (; *s; s++) {
+        if (strchr("|\\`*_<>[]", *s)) as_buf_char(b, '\\');
+        as_buf_char(b, (unsigned char)*s < ' ' ? ' ' : *s);
+    }
+}
+
+void as_print_contest_markdown(as_buf *b, const as_contest *c, const as_contest_result *r) {
+    as_buf_fmt(b, "| metric | system | value [%g %%] | rank |\n|---|---|---|---|\n", 100 * c->level);
+    for (size_t i = 0; i < r->standing_count; i++) {
+        const as_standing *s = &r->standings[i];
+        as_buf_str(b, "| "), markdown_text(b, s->metric), as_buf_str(b, " | "), markdown_text(b, c->systems[s->system].name), as_buf_str(b, " | ");
+        as_print_score(b, s->value, s->low, s->high, s->percent);
+        as_buf_fmt(b, s->rank_low == s->rank_high ? " | %" PRId64 " |\n" : " | %" PRId64 "-%" PRId64 " |\n", s->rank_low, s->rank_high);
+    }
+    as_buf_fmt(b, "\n| metric | pair | difference [%g %%] | p | adjusted | can show | test |\n|---|---|---|---|---|---|---|\n", 100 * c->level);
+    for (size_t i = 0; i < r->comparison_count; i++) {
+        const as_comparison *v = &r->comparisons[i];
+        as_buf_str(b, "| "), markdown_text(b, v->metric), as_buf_str(b, " | "), markdown_text(b, c->systems[v->a].name), as_buf_str(b, " - ");
+        markdown_text(b, c->systems[v->b].name), as_buf_str(b, " | ");
+        with_interval(b, v->diff, v->low, v->high, v->percent, true), as_buf_str(b, " | ");
+        p_text(b, v->p), as_buf_str(b, " | "), p_text(b, v->p_adjusted), as_buf_str(b, " | ");
+        one_number(b, v->mde, v->percent, false);
+        as_buf_fmt(b, " | %s |\n", v->test_method);
+    }
+    as_buf_str(b, "\n"), markdown_text(b, r->verdict), as_buf_char(b, '\n');
+}

@@ -14,4 +14,6 @@ void as_print_comparisons(as_buf *b, const as_contest *c, const as_contest_resul
 /* --fail-if: print what was found; *fails when the command ends with status 1. */
 as_status as_cli_gate(as_cli *c, const as_contest *contest, const as_contest_result *result, bool *fails, as_err *err) AS_CHECKED;
 void as_print_verdict(as_buf *b, const as_contest_result *r);
+/* The same as Markdown tables, for the summary of a build. */
+void as_print_contest_markdown(as_buf *b, const as_contest *c, const as_contest_result *r);
 #endif

@@ -21,6 +21,8 @@ typedef struct as_contest {
     const int32_t *cluster;        /* [n] dense numbers from 0, or NULL */
     const char *metrics;           /* comma list; NULL = the kind's defaults. The first decides the verdict */
     double level;                  /* 0.95 */
+    const char *test;              /* of means of per-item scores with one seed: "mcnemar", "mid-p" (shares), "permutation", "bootstrap", "t";
+                                    * NULL = exact McNemar for shares, else permutation */
     double margin;                 /* > 0: also equivalence (TOST) and non-inferiority within this many units of the metric */
     uint64_t seed;
     int threads;

@@ -71,6 +71,27 @@ static as_status mean_difference(as_comparison *out, const as_arena_metric *m, c
     return AS_OK;
 }
 
+/* The test that --test names in place of the usual one. */
+static as_status named_test(as_comparison *out, const as_arena_metric *m, const double *d, as_err *err) {
+    const char *name = m->c->test;
+    const as_random_opts r = random_opts(m);
+    const bool share = m->proportion && !m->c->cluster, exact = strcmp(name, "mcnemar") == 0, mid = strcmp(name, "mid-p") == 0;
+    as_test t;
+    if ((exact || mid) && !share) {
+        (void)as_fail(err, AS_USAGE, "--test %s is for shares of independent items, not for %s%s", name, m->signature, m->c->cluster ? " with clusters" : "");
+        as_hint(err, "Use permutation, bootstrap or t.");
+        return AS_USAGE;
+    }
+    if (exact) t = as_mcnemar_exact(out->only_a, out->only_b);
+    else if (mid) t = as_mcnemar_mid_p(out->only_a, out->only_b);
+    else if (strcmp(name, "t") == 0) t = as_paired_t(d, out->n, m->c->cluster);
+    else if (strcmp(name, "bootstrap") == 0) AS_TRY(as_paired_bootstrap_test(&t, d, out->n, m->c->cluster, &r, err));
+    else if (strcmp(name, "permutation") == 0) AS_TRY(as_permutation_test(&t, d, out->n, m->c->cluster, &r, err));
+    else return as_fail(err, AS_USAGE, "unknown test \"%.40s\"", name);
+    take_test(out, &t);
+    return AS_OK;
+}
+
 static as_status compare_items(as_comparison *out, const as_arena_metric *m, const double *a, const double *b, as_err *err) {
     double *d = as_alloc((size_t)out->n, sizeof *d);
     if (!d) return as_fail_nomem(err, "differences", (size_t)out->n * sizeof *d);
@@ -87,6 +108,7 @@ static as_status compare_items(as_comparison *out, const as_arena_metric *m, con
     } else {
         s = mean_difference(out, m, d, err);
     }
+    if (s == AS_OK && m->c->test) s = named_test(out, m, d, err);
     take_power(out, se, m->c->level);
     const double sd = se * sqrt((double)out->n);
     if (!cluster && sd > 0.0) out->effect = out->diff / sd;
@@ -363,6 +385,11 @@ as_status as_compare_pair(as_comparison *out, const as_arena_metric *m, int a, i
         AS_TRY(compare_seeds(out, m, a, b, err));
         if (m->percent) out->low = within(out->low, -1, 1), out->high = within(out->high, -1, 1);
         return AS_OK;
+    }
+    if (!m->per_item && m->c->test) {
+        (void)as_fail(err, AS_USAGE, "--test %s is for means of per-item scores, not for %s", m->c->test, m->signature);
+        as_hint(err, "Metrics of the whole set are tested by approximate randomisation; leave --test out.");
+        return AS_USAGE;
     }
     if (!m->per_item) return compare_corpus(out, m, a, b, err);
     return compare_items(out, m, as_metric_items(as_seed_metric(m, a, 0)), as_metric_items(as_seed_metric(m, b, 0)), err);

@@ -223,3 +223,20 @@ check slices_of_one_item both works says '^  lang = '
 awk -F, 'NR == 1 { print "text,label,cluster" } NR > 1 { print $2 "," $(NF - 1) "," (NR % 2 ? "" : "c" NR) }' <(grep -v '"' "$data" | head -101) >clusters.csv
 run eval tuned --data clusters.csv --cluster cluster --metric accuracy --json
 check a_cluster_each_is_as_wide_as_items both works says '"method":"bca"'
+
+# Other tests by name, and the summary for a build.
+printf '%s\n' a b a b a b a b >gold8
+printf '%s\n' a b a b a a b b >first8
+printf '%s\n' b b a a a a b b >'second|8'
+eight=(--gold gold8 --pred first8 --pred 'second|8')
+p_of() { sed -n 's/.*"p":\([0-9.]*\).*/\1/p' out; }
+for test in mcnemar:0.5 mid-p:0.25 permutation:0.5; do
+    run compare "${eight[@]}" --metric accuracy --test "${test%:*}" --json
+    check "compare_test_${test%:*}" test "$(p_of)" = "${test#*:}"
+done
+run compare "${eight[@]}" --metric mcc --test t
+fails compare_test_of_a_metric_of_the_whole 2 'means of per-item scores, not for mcc' 'leave --test out'
+run compare "${eight[@]}" --metric accuracy --markdown build.md --fail-if 'accuracy(new) < 0.9'
+check compare_markdown_says_the_gate grep -q '^\*\*gate FAILED\*\*' build.md
+check compare_markdown_escapes_names grep -q 'first8 - second\\|8' build.md
+check compare_markdown_ends_with_status_1 test "$status" = 1
