@@ -21,7 +21,7 @@ def once(cmd):
             anon = max(anon, int(re.search(r"RssAnon:\s+(\d+)", s).group(1)))
         except Exception:
             pass
-        time.sleep(0.001)
+        time.sleep(0.005)  # not oftener: looking takes a core away
     took = time.perf_counter() - t
     return took, anon / 1024
 sides = {"assay": [assay, "predict", model, text], "transformers": [sys.executable, "-c", hf]}
