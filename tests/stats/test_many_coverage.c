@@ -1,6 +1,6 @@
 /* test_many_coverage.c: by simulation, do intervals cover and tests reject as often as they say?
  * Every bound is the nominal rate and four standard errors of the simulation, unless a line says
- * more. ASSAY_LONG=1 runs ten times as many trials. */
+ * more. ASSAY_FULL=1 runs ten times as many trials. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "stats/many.h"
 
 static int64_t trials_of(int64_t few) {
-    const char *is_long = getenv("ASSAY_LONG");
+    const char *is_long = getenv("ASSAY_FULL");
     return is_long && is_long[0] == '1' ? 10 * few : few;
 }
 
