@@ -102,6 +102,7 @@ void as_model_free(as_model *m) {
     }
     as_free(m->labels), as_free(m->slots), as_free(m->params), as_free(m->weights), as_free(m->dir);
     as_free_aligned(m->block);
+    as_arena_deinit(&m->packs);
     as_weights_close(m->files);
     as_config_free(&m->config);
     as_free(m);

@@ -18,6 +18,8 @@ typedef struct as_model_opts {
     bool new_head;             /* ignore the classifier of the file: it is for other labels */
     uint64_t seed;             /* of random weights */
     const as_log *log;         /* missing and unused weights are told once */
+    void (*beside)(void *ctx); /* other work for the threads that load, or NULL; not done when an error comes before the loading */
+    void *beside_ctx;
 } as_model_opts;
 
 as_status as_model_open(as_model **out, as_engine *e, const char *dir, const as_model_opts *o, as_err *err) AS_CHECKED;

@@ -32,6 +32,7 @@ struct as_model {
     size_t param_count;
     as_weight_files *files;
     float *block;            /* private masters, one aligned block */
+    as_arena packs;          /* of the packed weights */
     size_t block_floats, pack_bytes;
     int64_t missing;
     bool head_fresh;

@@ -137,10 +137,16 @@ static as_status load_param(as_model *m, as_param *p, int slot, as_err *err) {
 }
 static void load_job(void *ctx, int64_t i, int thread) {
     loading *l = ctx;
+    if (i-- == 0) {
+        if (l->m->opts.beside) l->m->opts.beside(l->m->opts.beside_ctx);
+        return;
+    }
     int64_t first = l->failed;
     if (i > first || load_param(l->m, l->m->params[i], thread, &l->errs[i]) == AS_OK) return;
     while (i < first && !atomic_compare_exchange_weak(&l->failed, &first, i)) {}
 }
+
+enum { PACK_BLOCK = 8 << 20 }; /* large enough for huge pages: faulting small ones in takes longer than packing */
 
 /* Where each parameter lives: mapped, in the private block, or (linear, inference) in its pack alone. */
 static as_status place(as_model *m, as_err *err) {
@@ -166,12 +172,13 @@ static as_status place(as_model *m, as_err *err) {
             floats += ((size_t)(p->rows * p->cols) + 15) / 16 * 16; /* each starts on a cache line */
         }
     }
+    as_arena_init(&m->packs, PACK_BLOCK);
     for (size_t i = 0; i < m->slot_count; i++) {
         const as_slot *s = &m->slots[i];
         if (s->row->kind != WEIGHT_LINEAR || s->row->part != 0) continue;
         const bool head = s->row->piece & (PIECE_POOLER | PIECE_CLASSIFIER | PIECE_NSP);
         const unsigned use = (m->opts.train ? AS_PACK_BACKWARD : 0u) | (head ? AS_PACK_FEW_ROWS : 0u);
-        AS_TRY(as_pack_new(&s->param->pack, m->e, s->param->rows, s->param->cols, use, err));
+        AS_TRY(as_pack_new_in(&s->param->pack, m->e, &m->packs, s->param->rows, s->param->cols, use, err));
         m->pack_bytes += as_pack_bytes(s->param->pack);
     }
     return AS_OK;
@@ -235,7 +242,7 @@ as_status as_model_load(as_model *m, as_err *err) {
     const int threads = as_engine_threads(m->e);
     loading l = {.m = m, .errs = as_calloc(m->param_count, sizeof *l.errs), .failed = INT64_MAX};
     if (!l.errs) return as_fail_nomem(err, "loading", 0);
-    as_parallel_dynamic(threads, (int64_t)m->param_count, load_job, &l);
+    as_parallel_dynamic(threads, (int64_t)m->param_count + 1, load_job, &l);
     as_status s = AS_OK;
     if (l.failed != INT64_MAX) {
         s = l.errs[l.failed].status;

@@ -37,29 +37,27 @@ static as_status check_vocabulary(const as_session *s, const as_job *j, as_err *
     return AS_FORMAT;
 }
 
-/* Weights and tokenizer at once: on two threads a first prediction comes that much sooner. The weights' error goes first. */
+/* The tokenizer beside the weights: on two threads a first prediction comes that much sooner. The weights' error goes first. */
 typedef struct opening {
     as_session *s;
     const char *dir;
-    const as_model_opts *o;
-    as_status status[2];
-    as_err err[2];
+    as_status status;
+    as_err err;
 } opening;
-static void open_part(void *ctx, int64_t part, int thread) {
-    (void)thread;
+static void open_tokenizer(void *ctx) {
     opening *w = ctx;
-    w->status[part] = part == 0 ? as_model_open(&w->s->model, w->s->engine, w->dir, w->o, &w->err[0]) : as_tokenizer_open(&w->s->tok, w->dir, &w->err[1]);
+    w->status = as_tokenizer_open(&w->s->tok, w->dir, &w->err);
 }
 
-static as_status open_into(as_session *s, const as_job *j, const as_model_opts *o, as_err *err) {
+static as_status open_into(as_session *s, const as_job *j, as_model_opts *o, as_err *err) {
     AS_TRY(open_engine(s, j, err));
-    opening work = {.s = s, .dir = j->model, .o = o};
-    as_parallel_dynamic(as_engine_threads(s->engine) < 2 ? 1 : 2, 2, open_part, &work);
-    for (int i = 0; i < 2; i++)
-        if (work.status[i] != AS_OK) {
-            if (err) *err = work.err[i];
-            return work.status[i];
-        }
+    opening work = {.s = s, .dir = j->model};
+    o->beside = open_tokenizer, o->beside_ctx = &work;
+    AS_TRY(as_model_open(&s->model, s->engine, j->model, o, err));
+    if (work.status != AS_OK) {
+        if (err) *err = work.err;
+        return work.status;
+    }
     AS_TRY(check_vocabulary(s, j, err));
     return choose_length(s, j, err);
 }

@@ -31,6 +31,7 @@ struct as_pack {
     const float *w;      /* fp32: the master, for dX */
     void *plain;         /* bf16: row-major copy for dX: uint16 with native products, else rounded floats */
     unsigned use;
+    bool lent;           /* packed and plain are an arena's */
     size_t bytes;
 };
 
@@ -114,21 +115,26 @@ bool as_engine_rows_fixed(const as_engine *e) { return e->rows_fixed; }
 /* --- packed weights --- */
 static int64_t panels(const as_engine *e, int64_t n) { return (n + e->k->panel - 1) / e->k->panel * e->k->panel; }
 
+static void *pack_memory(as_arena *from, size_t bytes) { return from ? as_arena_push(from, bytes, 1) : as_alloc_aligned(bytes, 1); }
+
 as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, unsigned use, as_err *err) {
+    return as_pack_new_in(out, e, NULL, n, k, use, err);
+}
+as_status as_pack_new_in(as_pack **out, as_engine *e, as_arena *from, int64_t n, int64_t k, unsigned use, as_err *err) {
     *out = NULL;
     as_pack *p = as_calloc(1, sizeof *p);
     if (!p) return as_fail_nomem(err, "a packed weight", sizeof *p);
-    p->n = n, p->k = k, p->use = use;
+    p->n = n, p->k = k, p->use = use, p->lent = from != NULL;
     const bool copied = (use & AS_PACK_BACKWARD) && e->compute == AS_COMPUTE_BF16;
     if (use & AS_PACK_FEW_ROWS)
         p->bytes = (size_t)(n * k) * sizeof(float);
     else
         p->bytes = e->own ? (size_t)(panels(e, n) * k) * sizeof(float)
                           : as_dnnl_pack_bytes(e->dnnl, n, k, e->bf16_native);
-    p->packed = p->bytes ? as_alloc_aligned(p->bytes, 1) : NULL;
+    p->packed = p->bytes ? pack_memory(from, p->bytes) : NULL;
     if (p->packed && copied) {
         const size_t plain = (size_t)(n * k) * (e->bf16_native ? sizeof(uint16_t) : sizeof(float));
-        p->plain = as_alloc_aligned(plain, 1);
+        p->plain = pack_memory(from, plain);
         p->bytes += plain;
     }
     if (!p->packed || (copied && !p->plain)) {
@@ -141,8 +147,7 @@ as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, unsigne
 }
 void as_pack_free(as_pack *p) {
     if (!p) return;
-    as_free_aligned(p->packed);
-    as_free_aligned(p->plain);
+    if (!p->lent) as_free_aligned(p->packed), as_free_aligned(p->plain);
     as_free(p);
 }
 size_t as_pack_bytes(const as_pack *p) { return p->bytes; }
@@ -254,34 +259,42 @@ static int64_t dw_step(int64_t n) {
 }
 int64_t as_linear_dw_panels(int64_t n) { return n > 0 ? (n + dw_step(n) - 1) / dw_step(n) : 0; }
 
-bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t panel, int s) {
+/* A block of tokens as dW wants its operands: as they are, or both rounded to bf16 (dy first), converted once for all panels. */
+typedef struct dw_block { const float *dy, *x; int64_t depth; } dw_block;
+static bool dw_operands(as_engine *e, dw_block *b, int64_t n, int64_t k, int s) {
+    if (e->compute == AS_COMPUTE_F32) return true;
+    const int64_t na = b->depth * n, nb = b->depth * k;
+    if (!grow(&e->slots[s].bf, &e->slots[s].bf_n, (size_t)(na + nb))) return false;
+    float *bf = e->slots[s].bf;
+    if (e->bf16_native)
+        e->k->to_bf16((uint16_t *)bf, b->dy, na), e->k->to_bf16((uint16_t *)(bf + na), b->x, nb);
+    else
+        e->k->round_bf16(bf, b->dy, na), e->k->round_bf16(bf + na, b->x, nb);
+    b->dy = bf, b->x = bf + na;
+    return true;
+}
+
+static bool dw_panel(as_engine *e, float *dw, const dw_block *b, int64_t n, int64_t k, int64_t panel, int s) {
     const int64_t n0 = panel * dw_step(n), rows = n - n0 < dw_step(n) ? n - n0 : dw_step(n);
+    const void *a = e->bf16_native ? (const void *)((const uint16_t *)b->dy + n0) : b->dy + n0;
+    if (e->own) {
+        float *scratch = as_engine_scratch(e, s, as_gemm_scratch(b->depth));
+        if (!scratch) return false;
+        e->k->gemm(&(as_gemm_args){.a = a, .a_row = 1, .a_depth = n, .b = b->x, .ldb = k, .b_plain = true, .c = dw + n0 * k, .ldc = k,
+                                   .m = rows, .n = k, .depth = b->depth, .accumulate = true}, scratch);
+        return true;
+    }
+    const as_matmul mm = {.m = rows, .n = k, .k = b->depth, .a_transposed = true, .lda = n, .ldb = k, .ldc = k, .sum = true, .bf16 = e->bf16_native};
+    return as_dnnl_matmul(e->dnnl, e->slots[s].dnnl, &mm, a, b->x, NULL, dw + n0 * k);
+}
+
+bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t p0, int64_t p1, int s) {
     for (int64_t t = 0; t < m; t += AS_ROW_MAX) {
         const int64_t left = m - t < AS_ROW_MAX ? m - t : AS_ROW_MAX;
-        const int64_t depth = e->own ? left : as_rows_padded(left);
-        const float *a = dy + t * n + n0, *b = x + t * k;
-        if (e->compute == AS_COMPUTE_BF16) { /* both operands rounded, side by side in one buffer */
-            const int64_t na = depth * n, nb = depth * k;
-            if (!grow(&e->slots[s].bf, &e->slots[s].bf_n, (size_t)(na + nb))) return false;
-            float *bf = e->slots[s].bf;
-            if (e->bf16_native) {
-                e->k->to_bf16((uint16_t *)bf, dy + t * n, na), e->k->to_bf16((uint16_t *)(bf + na), b, nb);
-                a = (const float *)((const uint16_t *)bf + n0);
-            } else {
-                e->k->round_bf16(bf, dy + t * n, na), e->k->round_bf16(bf + na, b, nb);
-                a = bf + n0;
-            }
-            b = bf + na;
-        }
-        if (e->own) {
-            float *scratch = as_engine_scratch(e, s, as_gemm_scratch(depth));
-            if (!scratch) return false;
-            e->k->gemm(&(as_gemm_args){.a = a, .a_row = 1, .a_depth = n, .b = b, .ldb = k, .b_plain = true, .c = dw + n0 * k, .ldc = k,
-                                       .m = rows, .n = k, .depth = depth, .accumulate = true}, scratch);
-            continue;
-        }
-        const as_matmul mm = {.m = rows, .n = k, .k = depth, .a_transposed = true, .lda = n, .ldb = k, .ldc = k, .sum = true, .bf16 = e->bf16_native};
-        if (!as_dnnl_matmul(e->dnnl, e->slots[s].dnnl, &mm, a, b, NULL, dw + n0 * k)) return false;
+        dw_block b = {.dy = dy + t * n, .x = x + t * k, .depth = e->own ? left : as_rows_padded(left)};
+        if (!dw_operands(e, &b, n, k, s)) return false;
+        for (int64_t p = p0; p < p1; p++)
+            if (!dw_panel(e, dw, &b, n, k, p, s)) return false;
     }
     return true;
 }

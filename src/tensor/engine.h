@@ -7,6 +7,7 @@
 #ifndef AS_TENSOR_ENGINE_H
 #define AS_TENSOR_ENGINE_H
 
+#include "base/arena.h"
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -49,6 +50,8 @@ enum {
                            * the compute type; slower than a matrix product, and several times nearer to the exact sum */
 };
 as_status as_pack_new(as_pack **out, as_engine *e, int64_t n, int64_t k, unsigned use, as_err *err) AS_CHECKED;
+/* The same in the arena's memory, which outlives the pack: many packs side by side lie on few huge pages. */
+as_status as_pack_new_in(as_pack **out, as_engine *e, as_arena *from, int64_t n, int64_t k, unsigned use, as_err *err) AS_CHECKED;
 void as_pack_free(as_pack *p);
 /* w [n, k] row-major. For backward, w is kept by reference for dX (fp32) or copied (bf16). One thread (slot). */
 as_status as_pack_fill(as_engine *e, as_pack *p, const float *w, int slot, as_err *err) AS_CHECKED;
@@ -67,9 +70,9 @@ typedef struct as_linear_args {
 bool as_linear_forward(as_engine *e, const as_linear_args *g, int slot);
 /* dx [m, k] (+)= dy [m, n] W */
 bool as_linear_dx(as_engine *e, float *dx, const float *dy, const as_pack *pack, int64_t m, bool accumulate, int slot);
-/* Rows [panel * step ...) of dw [n, k] += dy^T x, in blocks of AS_ROW_MAX tokens. Panels are fixed by n. */
+/* Panels [p0, p1) of the rows of dw [n, k] += dy^T x, in blocks of AS_ROW_MAX tokens. Panels are fixed by n. */
 int64_t as_linear_dw_panels(int64_t n);
-bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t panel, int slot);
+bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t p0, int64_t p1, int slot);
 /* y [m, n] = x [m, k] w^T for a row-major, unpacked w (a slice of an embedding table): the tied head. */
 bool as_product_nt(as_engine *e, float *y, int64_t ldy, const float *x, const float *w, int64_t m, int64_t n, int64_t k, int slot);
 /* c [m, k] += a [m, n] w [n, k]; and c [n, k] += a [m, n]^T b [m, k]: always our own kernel. */

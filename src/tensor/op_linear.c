@@ -53,8 +53,7 @@ static void dx_rows(void *arg, int64_t r0, int64_t r1, int slot) {
 }
 static void dw_panels(void *arg, int64_t p0, int64_t p1, int slot) {
     job *j = arg;
-    for (int64_t p = p0; p < p1; p++)
-        if (!as_linear_dw(j->c->e, j->dw, j->dy, j->x->x, j->x->rows, j->v->w->rows, j->v->w->cols, p, slot)) j->failed = true;
+    if (!as_linear_dw(j->c->e, j->dw, j->dy, j->x->x, j->x->rows, j->v->w->rows, j->v->w->cols, p0, p1, slot)) j->failed = true;
 }
 static void db_columns(void *arg, int64_t c0, int64_t c1, int slot) {
     (void)slot;

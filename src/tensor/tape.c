@@ -83,9 +83,10 @@ static void rows_part(void *ctx, int64_t part, int thread) {
     if (r0 < r1) j->body(j->arg, r0, r1, j->slot + thread);
 }
 void as_ctx_rows(as_ctx *c, int64_t rows, int64_t step, void (*body)(void *arg, int64_t r0, int64_t r1, int slot), void *arg) {
-    rows_job j = {.body = body, .arg = arg, .rows = rows, .step = step, .parts = c->threads, .slot = c->slot};
-    if (c->threads <= 1)
+    const int64_t units = (rows + step - 1) / step;
+    rows_job j = {.body = body, .arg = arg, .rows = rows, .step = step, .parts = units < c->threads ? units : c->threads, .slot = c->slot};
+    if (j.parts <= 1)
         body(arg, 0, rows, c->slot);
     else
-        as_parallel_for(c->threads, c->threads, rows_part, &j);
+        as_parallel_for((int)j.parts, j.parts, rows_part, &j);
 }

@@ -300,7 +300,7 @@ static void check_backward(as_engine *e, const char *name, const as_pack *pack, 
     const float *once = copied(dx, t.m * t.k, 0);
     assert_true(as_linear_dx(e, dx, dy, pack, t.m, true, 0));
     for (int64_t p = as_linear_dw_panels(t.n); p-- > 0;)
-        assert_true(as_linear_dw(e, dw, dy, x, t.m, t.n, t.k, p, 0));
+        assert_true(as_linear_dw(e, dw, dy, x, t.m, t.n, t.k, p, p + 1, 0));
     for (int64_t i = 0; i < t.m; i++)
         for (int64_t j = 0; j < t.k; j++) {
             double want = 0;

@@ -112,13 +112,7 @@ static void add(float *y, const float *x, int64_t n) { EACH(n, i, c) ST(y + i, v
 static void axpy(float *y, const float *x, float a, int64_t n) { EACH(n, i, c) ST(y + i, v_fma(v_set(a), LD(x + i), LD(y + i))); }
 static void scale(float *y, float a, int64_t n) { EACH(n, i, c) ST(y + i, v_mul(LD(y + i), v_set(a))); }
 static void round_bf16(float *y, const float *x, int64_t n) { EACH(n, i, c) ST(y + i, v_bf16(LD(x + i))); }
-static void to_bf16(uint16_t *y, const float *x, int64_t n) {
-    EACH(n, i, c) {
-        uint32_t t[LANES];
-        v_to_array((float *)t, v_bf16(LD(x + i)));
-        for (int64_t j = 0; j < c; j++) y[i + j] = (uint16_t)(t[j] >> 16);
-    }
-}
+static void to_bf16(uint16_t *y, const float *x, int64_t n) { EACH(n, i, c) v_store_bf16(y + i, LD(x + i), (int)c); }
 
 /* --- dropout --- */
 /* y = residual + keep ? x / p : 0. Both directions are this one loop: the backward has x = dy and residual = dx. */

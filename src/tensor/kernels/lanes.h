@@ -181,7 +181,25 @@ AS_INLINE void u_mulhilo(uint32_t hi[LANES], uint32_t lo[LANES], const uint32_t 
 }
 #endif
 
+/* Store the first n lanes as bfloat16. */
+AS_INLINE void v_store_bf16(uint16_t *p, vf a, int n) {
+#if defined(__AVX512F__)
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1u), _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v_bf16(a)), 16)));
+#else
+    uint32_t t[LANES];
+    v_to_array((float *)t, v_bf16(a));
+    for (int j = 0; j < n; j++) p[j] = (uint16_t)(t[j] >> 16);
+#endif
+}
+
 /* Fold sixteen lanes in one fixed order: 8, 4, 2, 1 apart. */
+#if defined(__AVX512F__)
+AS_INLINE float v_sum(vf a) {
+    const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    const __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)), d = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+#else
 AS_INLINE float v_sum(vf a) {
     float t[LANES];
     v_to_array(t, a);
@@ -189,6 +207,7 @@ AS_INLINE float v_sum(vf a) {
         for (int i = 0; i < w; i++) t[i] += t[i + w];
     return t[0];
 }
+#endif
 AS_INLINE float v_reduce_max(vf a) {
     float t[LANES];
     v_to_array(t, a);
