@@ -292,7 +292,9 @@ assay_status assay_forward(assay_model *m, const assay_batch *batch, assay_outpu
     } else {
         as_api_settle(m);
     }
-    const double scale = 1.0 / (b->objective.denominator(&b->train, NULL, b->order + b->begin, b->count) * parts);
+    double all[AS_LOSSES];
+    b->objective.denominators(&b->train, NULL, b->order + b->begin, b->count, all);
+    const double scale = 1.0 / (all[0] * parts);
     const as_tensor *logits = as_supervised_forward(&b->train, c, b->sorted, b->count, (float)scale);
     if (!logits) return as_fail_nomem(err, "the activations of a batch", 0);
     if (!isfinite(c->loss)) {

@@ -24,7 +24,7 @@ typedef struct run {
     bool shard_failed[AS_SHARDS_MAX];
     int32_t *ids;              /* token ids of a step */
     size_t ids_cap;
-    float scale;
+    float scale[AS_LOSSES];
     as_train_at at;
     place place;               /* of the next step */
     as_train_state state;
@@ -167,7 +167,9 @@ static as_status one_step(run *r, as_train_step *log, as_err *err) {
     int64_t tokens = 0;
     AS_TRY(o->ids(o->self, &r->at, items, n, &r->ids, &r->ids_cap, &tokens, err));
     AS_TRY(as_optimizer_begin(r->opt, r->ids, tokens, err));
-    r->scale = (float)(1.0 / o->denominator(o->self, &r->at, items, n));
+    double denominators[AS_LOSSES];
+    o->denominators(o->self, &r->at, items, n, denominators);
+    for (int i = 0; i < AS_LOSSES; i++) r->scale[i] = (float)(1.0 / denominators[i]);
     accumulate(r, items, n);
     *log = (as_train_step){.total = r->state.total, .tokens = tokens};
     AS_TRY(add_up(r, log, err));

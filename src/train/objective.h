@@ -12,9 +12,11 @@ typedef struct as_train_at { uint64_t seed; int64_t step, epoch; } as_train_at; 
 
 /* What an item's forward pass counted: sums, which the caller adds up and divides once. */
 typedef struct as_tally {
-    double loss;             /* nats, not scaled */
+    double loss;             /* nats, not scaled, of the first part */
     int64_t count, correct;  /* predictions made, and right ones; 0, 0 where an objective does not count */
 } as_tally;
+
+enum { AS_LOSSES = 2 }; /* parts of a loss that are means of their own, such as masked words and next sentence */
 
 typedef struct as_objective {
     const char *name;
@@ -26,9 +28,10 @@ typedef struct as_objective {
     int64_t (*length)(const void *self, int64_t item);
     /* Append the token ids that the items' forward pass will look up to (*ids)[*count]. */
     as_status (*ids)(const void *self, const as_train_at *at, const int64_t *items, int64_t n, int32_t **ids, size_t *cap, int64_t *count, as_err *err);
-    /* What the loss of a step with these items is divided by. */
-    double (*denominator)(const void *self, const as_train_at *at, const int64_t *items, int64_t n);
-    /* Pack the items, run the model, add scale * loss to c->loss. each [n] gets the items' tallies, or NULL. false = out of memory. */
-    bool (*forward)(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, float scale, as_tally *each);
+    /* What each part of the loss of a step with these items is divided by; a part that it has not gets 1. */
+    void (*denominators)(const void *self, const as_train_at *at, const int64_t *items, int64_t n, double out[AS_LOSSES]);
+    /* Pack the items, run the model, add the parts, each times its scale, to c->loss. each [n] gets the items' tallies, or NULL.
+     * false = out of memory. */
+    bool (*forward)(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, const float scale[AS_LOSSES], as_tally *each);
 } as_objective;
 #endif

@@ -29,14 +29,12 @@ static as_status token_ids(const void *self, const as_train_at *at, const int64_
 }
 
 /* Items, their class weights, or items times labels: torch's means. */
-static double denominator(const void *self, const as_train_at *at, const int64_t *items, int64_t n) {
+static void denominators(const void *self, const as_train_at *at, const int64_t *items, int64_t n, double out[AS_LOSSES]) {
     (void)at;
     const as_supervised *s = self;
     const as_targets *t = &s->targets;
-    if (t->sets) return (double)(n * as_model_num_labels(s->model));
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++) sum += t->label && t->class_weight ? (double)t->class_weight[t->label[items[i]]] : 1.0;
-    return sum;
+    out[0] = t->sets ? (double)(n * as_model_num_labels(s->model)) : 0.0, out[1] = 1.0;
+    for (int64_t i = 0; !t->sets && i < n; i++) out[0] += t->label && t->class_weight ? (double)t->class_weight[t->label[items[i]]] : 1.0;
 }
 
 /* Loss of the items into c->loss; false when memory ran out. */
@@ -63,13 +61,13 @@ as_tensor *as_supervised_forward(const as_supervised *s, as_ctx *c, const int64_
     as_tensor *logits = q ? as_model_classify(s->model, c, q) : NULL;
     return logits && item_losses(s, c, logits, items, n, scale) ? logits : NULL;
 }
-static bool forward(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, float scale, as_tally *each) {
+static bool forward(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, const float scale[AS_LOSSES], as_tally *each) {
     (void)at;
     if (each) memset(each, 0, (size_t)n * sizeof *each);
-    return as_supervised_forward(self, c, items, n, scale) != NULL;
+    return as_supervised_forward(self, c, items, n, scale[0]) != NULL;
 }
 
 as_objective as_supervised_objective(const as_supervised *s) {
     return (as_objective){.name = "supervised", .self = (void *)(uintptr_t)s, .n = s->n, .order = order, .length = length, .ids = token_ids,
-                          .denominator = denominator, .forward = forward};
+                          .denominators = denominators, .forward = forward};
 }
