@@ -121,7 +121,8 @@ static void run_shard(void *arg, int64_t shard, int thread) {
     as_tally *each = r->each + shard * r->t->recipe->batch_size, *sum = &r->shard_tally[shard];
     const bool ok = o->forward(o->self, c, &r->at, r->part[shard], n, r->scale, each) && as_ctx_backward(c);
     r->shard_loss[shard] += c->loss;
-    for (int64_t i = 0; ok && i < n; i++) sum->count += each[i].count, sum->correct += each[i].correct;
+    for (int64_t i = 0; ok && i < n; i++)
+        for (int p = 0; p < AS_LOSSES; p++) sum->count[p] += each[i].count[p], sum->correct[p] += each[i].correct[p];
     if (!ok) r->shard_failed[shard] = true;
 }
 
@@ -145,7 +146,7 @@ static as_status add_up(const run *r, as_train_step *log, as_err *err) {
     for (int s = 0; s < r->shards; s++) {
         if (r->shard_failed[s]) return as_fail_nomem(err, "the activations of a training step", 0);
         log->loss += r->shard_loss[s];
-        log->count += r->shard_tally[s].count, log->correct += r->shard_tally[s].correct;
+        for (int p = 0; p < AS_LOSSES; p++) log->count[p] += r->shard_tally[s].count[p], log->correct[p] += r->shard_tally[s].correct[p];
     }
     if (isfinite(log->loss)) return AS_OK;
     (void)as_fail(err, AS_NUMERIC, "step %" PRId64 ": the loss is not finite", r->state.step + 1);

@@ -10,7 +10,7 @@
 typedef struct as_train_step {
     int64_t step, total, tokens;
     double epoch, loss, lr, norm, seconds;
-    int64_t count, correct;      /* the objective's predictions in this step, and right ones */
+    int64_t count[AS_LOSSES], correct[AS_LOSSES]; /* the objective's predictions in this step, and right ones */
 } as_train_step;
 
 typedef struct as_trainer {

@@ -10,18 +10,18 @@
 /* Where training is. An item comes once in an epoch. */
 typedef struct as_train_at { uint64_t seed; int64_t step, epoch; } as_train_at; /* step, epoch from 0 */
 
-/* What an item's forward pass counted: sums, which the caller adds up and divides once. */
-typedef struct as_tally {
-    double loss;             /* nats, not scaled, of the first part */
-    int64_t count, correct;  /* predictions made, and right ones; 0, 0 where an objective does not count */
-} as_tally;
-
 enum { AS_LOSSES = 2 }; /* parts of a loss that are means of their own, such as masked words and next sentence */
 
+/* What an item's forward pass counted, by part: sums, which the caller adds up and divides once. */
+typedef struct as_tally {
+    double loss[AS_LOSSES];                        /* nats, not scaled */
+    int64_t count[AS_LOSSES], correct[AS_LOSSES];  /* predictions made, and right ones; 0, 0 where an objective does not count */
+} as_tally;
+
 typedef struct as_objective {
-    const char *name;
+    const char *name, *parts[AS_LOSSES]; /* "mlm"; what the parts are called in a log, NULL = not there */
     void *self;              /* the objective's own; the caller keeps it alive. Not written to by the functions below */
-    int64_t n;               /* items of an epoch, 0 .. n - 1 */
+    int64_t n, tokens;       /* items of an epoch, 0 .. n - 1; their tokens, where it knows */
     /* order[0..n) gets the items as the epoch has them. */
     void (*order)(const void *self, int64_t *order, uint64_t seed, int64_t epoch);
     /* Tokens of an item, as nearly as the balance of shards needs. */

@@ -23,11 +23,11 @@ typedef struct as_pretraining {
 typedef struct as_pretraining_row {
     const char *name, *what;     /* "mlm", and what help says of it */
     as_head head;
-    const char *token;           /* a special token that it needs, "[MASK]", or NULL */
     as_status (*open)(as_objective *out, const as_pretraining *p, as_err *err);
     void (*close)(as_objective *o);
 } as_pretraining_row;
 
-size_t as_pretraining_rows(const as_pretraining_row **rows);
+size_t as_pretraining_count(void);
+const as_pretraining_row *as_pretraining_at(size_t i);
 const as_pretraining_row *as_pretraining_find(const char *name); /* NULL when there is none */
 #endif
