@@ -119,9 +119,9 @@ static double finetune(side *s, const char *model, const char *table, int64_t st
     if (as_tuning_open(&t, &f, &err) != AS_OK) die(&err);
     int64_t *index = as_alloc((size_t)t.records.n, sizeof *index);
     for (int64_t i = 0; i < t.records.n; i++) index[i] = i;
-    as_trainer tr = {.index = index, .n = t.records.n};
+    as_trainer tr = {0};
     as_trained done;
-    if (as_tuning_train(&t, &f, &tr, &done, &err) != AS_OK) die(&err);
+    if (as_tuning_train(&t, &f, index, t.records.n, &tr, &done, &err) != AS_OK) die(&err);
     FILE *o = fopen(s->out, "w");
     if (o) fprintf(o, "%.9g\n", done.loss), fclose(o);
     as_free(index);

@@ -205,9 +205,9 @@ static as_status train(assay_model *m, as_tuning *t, dataset *dev, const assay_t
     if (!index) return as_fail_nomem(err, "an index", 0);
     for (int64_t i = 0; i < t->records.n; i++) index[i] = i;
     training job = {.m = m, .dev = dev, .o = o, .total = as_train_total_steps(r, t->records.n)};
-    as_trainer tr = {.index = index, .n = t->records.n, .validate = dev ? validate : NULL, .ctx = &job};
+    as_trainer tr = {.validate = dev ? validate : NULL, .ctx = &job};
     as_trained done;
-    const as_status s = as_tuning_train(t, &f, &tr, &done, err);
+    const as_status s = as_tuning_train(t, &f, index, t->records.n, &tr, &done, err);
     as_free(index);
     return s;
 }

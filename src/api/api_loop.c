@@ -14,7 +14,8 @@ struct assay_batches {
     assay_batches *next;     /* of the same model */
     as_tuning data;          /* records, ids, targets; without a session */
     as_recipe recipe;        /* batch size, seed of the order */
-    as_trainer trainer;      /* a view of the above */
+    as_supervised train;     /* a view of the above */
+    as_objective objective;  /* of train */
     bool shuffle;
     int64_t *index, *order;  /* [records] as in the data; as this epoch has them */
     int64_t *by, *sorted;    /* [batch_size] the newest batch as it is packed: places in it, and records */
@@ -63,8 +64,9 @@ static as_status fill_batches(assay_batches *b, assay_model *m, const assay_data
     b->by = as_alloc(size, sizeof *b->by), b->sorted = as_alloc(size, sizeof *b->sorted), b->label = as_alloc(size, sizeof *b->label);
     if (!b->index || !b->order || !b->by || !b->sorted || !b->label) return as_fail_nomem(err, "batches", 0);
     for (size_t i = 0; i < n; i++) b->index[i] = b->order[i] = (int64_t)i;
-    b->trainer = (as_trainer){.model = m->ses.model, .recipe = &b->recipe, .data = &t->encoded, .index = b->index, .n = (int64_t)n,
-                              .targets = {.label = t->label, .sets = t->sets, .value = t->value}};
+    b->train = (as_supervised){.model = m->ses.model, .data = &t->encoded, .index = b->index, .n = (int64_t)n,
+                               .targets = {.label = t->label, .sets = t->sets, .value = t->value}};
+    b->objective = as_supervised_objective(&b->train);
     return AS_OK;
 }
 
@@ -96,23 +98,23 @@ void assay_batches_free(assay_batches *b) {
     as_free(b->index), as_free(b->order), as_free(b->by), as_free(b->sorted), as_free(b->label);
     as_free(b);
 }
-int64_t assay_batches_count(const assay_batches *b) { return (b->trainer.n + b->recipe.batch_size - 1) / b->recipe.batch_size; }
+int64_t assay_batches_count(const assay_batches *b) { return (b->train.n + b->recipe.batch_size - 1) / b->recipe.batch_size; }
 
 assay_status assay_next_batch(assay_batches *b, assay_batch *out, assay_err *err) {
     *out = (assay_batch){0};
     if (!b->model) return misuse(err, "the model of these batches was freed", "Free the model last.");
-    const int64_t left = b->trainer.n - b->at;
+    const int64_t left = b->train.n - b->at;
     b->begin = b->at, b->count = left < b->recipe.batch_size ? left : b->recipe.batch_size;
     *out = (assay_batch){.count = b->count, .from = b, .number = ++b->number};
     if (left == 0) {
         b->at = 0, b->epoch++;
         return AS_OK;
     }
-    if (b->at == 0 && b->shuffle) as_train_order(b->order, b->index, b->trainer.n, b->recipe.seed, b->epoch);
+    if (b->at == 0 && b->shuffle) b->objective.order(&b->train, b->order, b->recipe.seed, b->epoch);
     b->at += b->count;
     const int64_t *items = b->order + b->begin;
     const as_encoded *e = &b->data.encoded;
-    as_train_longest_first(b->by, e, items, b->count);
+    as_train_longest_first(b->by, &b->objective, items, b->count);
     for (int64_t i = 0; i < b->count; i++) {
         b->sorted[i] = items[b->by[i]];
         if (b->data.label) b->label[i] = b->data.label[items[i]];
@@ -238,7 +240,7 @@ static as_status begin(assay_optimizer *o, const assay_batches *b, as_err *err) 
     const as_param *table = lazy_table(o->model->ses.model);
     const int64_t before = o->ids_n;
     int64_t all = before;
-    AS_TRY(as_train_ids(&o->ids, &o->ids_cap, &all, &b->data.encoded, b->order + b->begin, b->count, err));
+    AS_TRY(b->objective.ids(&b->train, NULL, b->order + b->begin, b->count, &o->ids, &o->ids_cap, &all, err));
     if (o->holds) AS_TRY(put_aside(o, err));
     const as_status s = as_optimizer_begin(o->opt, o->ids, all, err);
     if (s != AS_OK) {
@@ -290,8 +292,10 @@ assay_status assay_forward(assay_model *m, const assay_batch *batch, assay_outpu
     } else {
         as_api_settle(m);
     }
-    const double scale = 1.0 / (as_train_denominator(&b->trainer, b->order + b->begin, b->count) * parts);
-    const as_tensor *logits = as_train_forward(&b->trainer, c, b->sorted, b->count, (float)scale);
+    double all[AS_LOSSES];
+    b->objective.denominators(&b->train, NULL, b->order + b->begin, b->count, all);
+    const double scale = 1.0 / (all[0] * parts);
+    const as_tensor *logits = as_supervised_forward(&b->train, c, b->sorted, b->count, (float)scale);
     if (!logits) return as_fail_nomem(err, "the activations of a batch", 0);
     if (!isfinite(c->loss)) {
         (void)as_fail(err, AS_NUMERIC, "step %" PRId64 ": the loss is not finite", (o ? o->steps : 0) + 1);

@@ -36,7 +36,7 @@ typedef struct as_arch {
     /* Hidden states [tokens, hidden], or only those of `want` (rows of the batch, ascending) [want_n, hidden]: what nobody asks
      * for is not computed in the last layer. */
     as_tensor *(*encode)(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t want_n);
-    const char *class_head, *mlm_head, *nsp_head, *base; /* transformers' class names */
+    const char *class_head, *mlm_head, *nsp_head, *pretrain_head, *base; /* transformers' class names */
 } as_arch;
 
 const as_arch *as_arch_find(as_str model_type); /* NULL when not supported */

@@ -109,5 +109,5 @@ const as_arch as_arch_bert = {
     .rows = rows, .row_count = AS_COUNT(rows),
     .weights_size = sizeof(bert_weights), .layers_at = offsetof(bert_weights, layers), .layer_size = sizeof(bert_layer),
     .encode = encode, .class_head = "BertForSequenceClassification", .mlm_head = "BertForMaskedLM",
-    .nsp_head = "BertForNextSentencePrediction", .base = "BertModel",
+    .nsp_head = "BertForNextSentencePrediction", .pretrain_head = "BertForPreTraining", .base = "BertModel",
 };

@@ -11,6 +11,7 @@ static const int head_pieces[] = {
     [AS_HEAD_CLASSIFY] = PIECE_BASE | PIECE_POOLER | PIECE_CLASSIFIER,
     [AS_HEAD_MLM] = PIECE_BASE | PIECE_MLM,
     [AS_HEAD_NSP] = PIECE_BASE | PIECE_POOLER | PIECE_NSP,
+    [AS_HEAD_PRETRAIN] = PIECE_BASE | PIECE_POOLER | PIECE_MLM | PIECE_NSP,
 };
 
 /* The labels of the head: the caller's, else the config's. */
@@ -58,7 +59,7 @@ static bool ties_broken(const as_model *m) {
 
 static void choose_pieces(as_model *m) {
     m->pieces = head_pieces[m->opts.head];
-    if (m->opts.head == AS_HEAD_MLM && (!m->config.tied || ties_broken(m))) m->pieces |= PIECE_DECODER;
+    if ((m->pieces & PIECE_MLM) && (!m->config.tied || ties_broken(m))) m->pieces |= PIECE_DECODER;
     /* What a headless model saves has the pooler that it came with, since transformers' class has one. */
     for (size_t i = 0; m->opts.head == AS_HEAD_NONE && m->opts.train && i < m->arch->row_count; i++)
         if (m->arch->rows[i].piece == PIECE_POOLER && as_model_find(m, m->arch->rows[i].name)) m->pieces |= PIECE_POOLER;
@@ -186,6 +187,7 @@ static const char *architecture(const as_model *m) {
     case AS_HEAD_CLASSIFY: return m->arch->class_head;
     case AS_HEAD_MLM: return m->arch->mlm_head;
     case AS_HEAD_NSP: return m->arch->nsp_head;
+    case AS_HEAD_PRETRAIN: return m->arch->pretrain_head;
     default: return m->arch->base;
     }
 }

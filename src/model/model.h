@@ -6,7 +6,7 @@
 #include "model/arch.h"
 #include "model/config.h"
 
-typedef enum as_head { AS_HEAD_NONE, AS_HEAD_CLASSIFY, AS_HEAD_MLM, AS_HEAD_NSP } as_head;
+typedef enum as_head { AS_HEAD_NONE, AS_HEAD_CLASSIFY, AS_HEAD_MLM, AS_HEAD_NSP, AS_HEAD_PRETRAIN /* MLM and NSP */ } as_head;
 
 typedef struct as_model_opts {
     as_head head;
@@ -59,6 +59,9 @@ as_tensor *as_model_next_sentence(as_model *m, as_ctx *c, const as_seqs *s);    
 /* The MLM transform of the wanted rows [n, hidden], ready for the decoder; and full logits [n, vocab] of such rows. */
 as_tensor *as_model_mlm_hidden(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t n);
 as_tensor *as_model_mlm_logits(as_model *m, as_ctx *c, as_tensor *hidden);
+/* Both heads over one pass: the transform of the wanted rows, and the next-sentence logits [count, 2] (NULL: out of memory). No
+ * wanted row is a sequence's first. *hidden is NULL, too, when n is 0. */
+as_tensor *as_model_pretrain(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t n, as_tensor **hidden);
 const as_param *as_model_decoder(const as_model *m);   /* [vocab, hidden]: tied or its own */
 const as_param *as_model_decoder_bias(const as_model *m);
 #endif

@@ -20,9 +20,9 @@ static as_status one_fold(as_tuning *t, const as_finetune_job *f, int fold, int 
     }
     if (s == AS_OK) s = as_split_fold(&train, &test, &t->records, fold, folds, f->recipe.seed, err);
     if (s == AS_OK) {
-        as_trainer tr = {.index = train.v, .n = train.n, .progress = &p};
+        as_trainer tr = {.progress = &p};
         as_progress_begin(&p, f->job.progress_fd, f->job.progress_fd < 0, what, as_train_total_steps(&f->recipe, train.n));
-        s = as_tuning_train(t, f, &tr, &done, err);
+        s = as_tuning_train(t, f, train.v, train.n, &tr, &done, err);
         as_progress_end(&p);
     }
     if (s == AS_OK) s = as_evaluate_items(&t->ses, &f->job, &t->scored, test.v, test.n, NULL, 0, what, err);

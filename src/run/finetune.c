@@ -133,12 +133,14 @@ as_status as_tuning_open(as_tuning *t, const as_finetune_job *f, as_err *err) {
     return as_tuning_targets(t, err);
 }
 
-as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, as_trainer *tr, as_trained *out, as_err *err) {
+as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, const int64_t *index, int64_t n, as_trainer *tr, as_trained *out, as_err *err) {
     as_free(t->class_weight);
     t->class_weight = NULL;
-    AS_TRY(make_class_weights(t, f->recipe.class_weights, tr->index, tr->n, err));
-    tr->model = t->ses.model, tr->recipe = &f->recipe, tr->data = &t->encoded, tr->stop = as_interrupted;
-    tr->targets = (as_targets){.label = t->label, .sets = t->sets, .value = t->value, .class_weight = t->class_weight};
+    AS_TRY(make_class_weights(t, f->recipe.class_weights, index, n, err));
+    const as_supervised s = {.model = t->ses.model, .data = &t->encoded, .index = index, .n = n, .label_smoothing = f->recipe.label_smoothing,
+                             .targets = {.label = t->label, .sets = t->sets, .value = t->value, .class_weight = t->class_weight}};
+    const as_objective o = as_supervised_objective(&s);
+    tr->model = t->ses.model, tr->recipe = &f->recipe, tr->objective = &o, tr->stop = as_interrupted;
     return as_train(tr, out, err);
 }
 
@@ -420,12 +422,12 @@ static as_status end_run(finetuning *w, const as_run_cost *cost, as_err *err) {
 }
 
 static as_status train(finetuning *w, as_err *err) {
-    as_trainer tr = {.index = w->train.v, .n = w->train.n, .state_dir = w->state_dir, .identity = w->identity, .validate = has_dev(w) ? validate : NULL,
+    as_trainer tr = {.state_dir = w->state_dir, .identity = w->identity, .validate = has_dev(w) ? validate : NULL,
                      .log = log_step, .checkpoint = at_checkpoint, .ctx = w, .progress = &w->progress};
     as_trained done;
     AS_TRY(mark(w, NULL, NULL, err));
     as_progress_begin(&w->progress, w->f->job.progress_fd, w->f->job.progress_fd < 0, w->f->job.doing ? w->f->job.doing : "fine-tune", w->out->plan.steps);
-    const as_status s = as_tuning_train(&w->t, w->f, &tr, &done, err);
+    const as_status s = as_tuning_train(&w->t, w->f, w->train.v, w->train.n, &tr, &done, err);
     as_progress_end(&w->progress);
     if (s != AS_OK) {
         as_err unseen; /* the first error is the one to tell */

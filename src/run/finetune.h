@@ -4,6 +4,7 @@
 
 #include "run/evaluate.h"
 #include "train/loop.h"
+#include "train/objective_supervised.h"
 
 typedef struct as_tuning {
     as_session ses;
@@ -23,7 +24,7 @@ as_status as_tuning_open_model(as_tuning *t, const as_finetune_job *f, as_err *e
 as_status as_head_fits(bool *fits, const char *dir, const as_records *r, as_err *err) AS_CHECKED;
 /* Targets of every record, from t->records. */
 as_status as_tuning_targets(as_tuning *t, as_err *err) AS_CHECKED;
-/* Fill model, data, targets of tr and train. */
-as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, as_trainer *tr, as_trained *out, as_err *err) AS_CHECKED;
+/* Fill model and objective of tr and train on the records of index [n]. */
+as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, const int64_t *index, int64_t n, as_trainer *tr, as_trained *out, as_err *err) AS_CHECKED;
 void as_tuning_close(as_tuning *t);
 #endif

@@ -10,8 +10,8 @@
 
 typedef struct slot {
     as_dnnl_slot *dnnl;
-    float *scratch, *bf; /* kernels' scratch; bf16-rounded or converted operands */
-    size_t scratch_n, bf_n;
+    float *scratch, *bf, *slice; /* kernels' scratch; bf16-rounded or converted operands; those of a slice */
+    size_t scratch_n, bf_n, slice_n;
 } slot;
 
 struct as_engine {
@@ -98,7 +98,7 @@ void as_engine_free(as_engine *e) {
     for (int i = 0; e->slots && i < e->threads; i++) {
         as_dnnl_slot_free(e->slots[i].dnnl);
         as_free_aligned(e->slots[i].scratch);
-        as_free_aligned(e->slots[i].bf);
+        as_free_aligned(e->slots[i].bf), as_free_aligned(e->slots[i].slice);
     }
     as_dnnl_free(e->dnnl);
     as_free(e->slots);
@@ -324,6 +324,48 @@ bool as_product_tn(as_engine *e, float *c, const float *a, int64_t lda, const fl
         e->k->gemm(&(as_gemm_args){.a = a, .a_row = 1, .a_depth = lda, .b = b, .ldb = k, .b_plain = true, .c = c, .ldc = k, .m = n, .n = k,
                                    .depth = m, .accumulate = true}, scratch);
     return scratch != NULL;
+}
+
+/* --- a language-model head --- */
+bool as_slice_open(as_engine *e, as_slice *out, const float *w, int64_t n, int64_t k, int s) {
+    slot *t = &e->slots[s];
+    *out = (as_slice){w, w, n, k};
+    if (e->compute == AS_COMPUTE_F32) return true;
+    if (!grow(&t->slice, &t->slice_n, (size_t)(n * k))) return false;
+    if (e->bf16_native)
+        e->k->to_bf16((uint16_t *)t->slice, w, n * k);
+    else
+        e->k->round_bf16(t->slice, w, n * k);
+    out->operand = t->slice;
+    return true;
+}
+bool as_slice_logits(as_engine *e, float *y, const float *x, const as_slice *w, int64_t m, int s) {
+    for (int64_t i = 0, rows; i < m; i += rows) {
+        rows = e->own ? (m - i < AS_ROW_MAX ? m - i : AS_ROW_MAX) : cut(e, m - i);
+        const void *a = operand(e, s, x + i * w->k, rows * w->k);
+        const as_matmul mm = {.m = rows, .n = w->n, .k = w->k, .b_transposed = true, .lda = w->k, .ldb = w->k, .ldc = w->n, .bf16 = e->bf16_native};
+        if (!a || !(e->own ? as_product_nt(e, y + i * w->n, w->n, a, w->operand, rows, w->n, w->k, s)
+                           : as_dnnl_matmul(e->dnnl, e->slots[s].dnnl, &mm, a, w->operand, NULL, y + i * w->n)))
+            return false;
+    }
+    return true;
+}
+bool as_slice_dx(as_engine *e, float *dx, const float *dy, const as_slice *w, int64_t m, int s) {
+    for (int64_t i = 0, rows; i < m; i += rows) {
+        rows = e->own ? (m - i < AS_ROW_MAX ? m - i : AS_ROW_MAX) : cut(e, m - i);
+        const void *a = operand(e, s, dy + i * w->n, rows * w->n);
+        const as_matmul mm = {.m = rows, .n = w->k, .k = w->n, .lda = w->n, .ldb = w->k, .ldc = w->k, .sum = true, .bf16 = e->bf16_native};
+        if (!a || !(e->own ? as_product_nn(e, dx + i * w->k, a, w->n, w->operand, rows, w->n, w->k, s)
+                           : as_dnnl_matmul(e->dnnl, e->slots[s].dnnl, &mm, a, w->operand, NULL, dx + i * w->k)))
+            return false;
+    }
+    return true;
+}
+/* As a linear layer's panel: blocks of AS_ROW_MAX rows. */
+bool as_slice_dw(as_engine *e, float *dw, const float *dy, const float *x, const as_slice *w, int64_t m, int s) {
+    for (int64_t p = 0; p < as_linear_dw_panels(w->n); p++)
+        if (!as_linear_dw(e, dw, dy, x, m, w->n, w->k, p, s)) return false;
+    return true;
 }
 
 /* One panel of one block of the depth: the widest panel of any ISA level. */

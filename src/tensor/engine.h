@@ -78,6 +78,13 @@ bool as_product_nt(as_engine *e, float *y, int64_t ldy, const float *x, const fl
 /* c [m, k] += a [m, n] w [n, k]; and c [n, k] += a [m, n]^T b [m, k]: always our own kernel. */
 bool as_product_nn(as_engine *e, float *c, const float *a, int64_t lda, const float *w, int64_t m, int64_t n, int64_t k, int slot);
 bool as_product_tn(as_engine *e, float *c, const float *a, int64_t lda, const float *b, int64_t m, int64_t n, int64_t k, int slot);
+/* The products of a language-model head with n rows of its table, w [n, k] as it lies, computed as linear layers are: by oneDNN and
+ * in bf16 where the engine does so. A slice is lent to one slot until that opens another. */
+typedef struct as_slice { const float *w; const void *operand; int64_t n, k; } as_slice;
+bool as_slice_open(as_engine *e, as_slice *out, const float *w, int64_t n, int64_t k, int slot);
+bool as_slice_logits(as_engine *e, float *y, const float *x, const as_slice *w, int64_t m, int slot);   /* y [m, n] = x [m, k] w^T */
+bool as_slice_dx(as_engine *e, float *dx, const float *dy, const as_slice *w, int64_t m, int slot);     /* dx [m, k] += dy [m, n] w */
+bool as_slice_dw(as_engine *e, float *dw, const float *dy, const float *x, const as_slice *w, int64_t m, int slot); /* dw [n, k] += dy^T x; dy's padding rows are 0 */
 /* A float buffer of the slot, at least n floats, for kernels that ask for scratch. NULL when out of memory. */
 float *as_engine_scratch(as_engine *e, int slot, size_t n);
 

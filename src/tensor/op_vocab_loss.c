@@ -1,11 +1,12 @@
-/* op_vocab_loss.c: cross-entropy of a language-model head, chunk by chunk over the vocabulary. Forward keeps one
- * log-sum-exp per row; backward computes each chunk of logits again. */
+/* op_vocab_loss.c: cross-entropy of a language-model head. The [rows, vocab] logits never exist: the vocabulary is cut into
+ * PARTS, which are shared out over the threads, and each into chunks of at most CHUNK columns. Forward keeps one log-sum-exp per
+ * row; backward computes each chunk of logits again. Sums over the parts are in their order, so no bit depends on threads. */
 #include "tensor/ops.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { CHUNK = 2048 };
+enum { CHUNK = 1024, PARTS = 8 };
 
 typedef struct saved {
     const as_param *table, *bias;
@@ -14,46 +15,102 @@ typedef struct saved {
     float scale;
 } saved;
 
-/* Logits of rows x columns [v0, v0 + n) into y [rows, n]. */
-static bool chunk_logits(as_ctx *c, const saved *v, float *y, const as_tensor *x, int64_t v0, int64_t n) {
-    if (!as_product_nt(c->e, y, n, x->x, v->table->w + v0 * x->cols, x->rows, n, x->cols, c->slot)) return false;
-    for (int64_t r = 0; v->bias && r < x->rows; r++) c->k->add(y + r * n, v->bias->w + v0, n);
+/* What the parts of a forward pass found, each [PARTS, rows]: the highest logit, the sum of exp(logit - that), the target's. */
+typedef struct found { float *max, *gold; double *sum; } found;
+typedef struct job {
+    as_ctx *c;
+    const saved *v;
+    const as_tensor *x;
+    found f;
+    float *y;           /* [threads, rows, chunk] logits of a chunk, then their gradients */
+    int64_t part, step; /* columns of a part, of a chunk */
+    float *dx;          /* [PARTS, rows, cols] */
+    float *dtable, *dbias;
+    atomic_bool failed;
+} job;
+
+static bool job_init(job *j, as_ctx *c, const saved *v, const as_tensor *x) {
+    *j = (job){.c = c, .v = v, .x = x};
+    j->part = (v->table->rows + PARTS * 64 - 1) / (PARTS * 64) * 64;
+    j->step = j->part < CHUNK ? j->part : CHUNK;
+    j->y = as_ctx_push(c, (size_t)(c->threads * as_rows_padded(x->rows) * j->step), sizeof *j->y);
+    return j->y != NULL;
+}
+static int64_t part_end(const job *j, int64_t part) { return (part + 1) * j->part < j->v->table->rows ? (part + 1) * j->part : j->v->table->rows; }
+static int64_t chunk_of(const job *j, int64_t v0, int64_t end) { return end - v0 < j->step ? end - v0 : j->step; }
+
+/* Logits of all rows and columns [v0, v0 + n) into y [rows, n]. */
+static bool chunk_logits(const job *j, as_slice *w, float *y, int64_t v0, int64_t n, int slot) {
+    const int64_t dim = j->x->cols;
+    if (!as_slice_open(j->c->e, w, j->v->table->w + v0 * dim, n, dim, slot) || !as_slice_logits(j->c->e, y, j->x->x, w, j->x->rows, slot)) return false;
+    for (int64_t r = 0; j->v->bias && r < j->x->rows; r++) j->c->k->add(y + r * n, j->v->bias->w + v0, n);
     return true;
 }
+static float *chunk_buffer(const job *j, int slot) { return j->y + (slot - j->c->slot) * as_rows_padded(j->x->rows) * j->step; }
 
 /* Running maximum and sum of each row over the chunks (online softmax). */
-static void fold_chunk(const as_ctx *c, const saved *v, const float *y, int64_t rows, int64_t v0, int64_t n, float *max, double *sum, double *gold) {
+static void fold_chunk(const job *j, const float *y, int64_t part, int64_t v0, int64_t n) {
+    const int64_t rows = j->x->rows;
+    float *max = j->f.max + part * rows, *gold = j->f.gold + part * rows;
+    double *sum = j->f.sum + part * rows;
     for (int64_t r = 0; r < rows; r++) {
-        const float *row = y + r * n, top = c->k->row_max(row, n);
+        const float *row = y + r * n, top = j->c->k->row_max(row, n);
         if (top > max[r]) sum[r] *= exp((double)max[r] - (double)top), max[r] = top;
-        sum[r] += c->k->sum_exp(row, n, max[r]);
-        const int64_t t = (int64_t)v->target[r] - v0;
-        if (t >= 0 && t < n) gold[r] = (double)row[t];
+        sum[r] += j->c->k->sum_exp(row, n, max[r]);
+        const int64_t t = (int64_t)j->v->target[r] - v0;
+        if (t >= 0 && t < n) gold[r] = row[t];
+    }
+}
+static void forward_parts(void *arg, int64_t p0, int64_t p1, int slot) {
+    job *j = arg;
+    const int64_t rows = j->x->rows;
+    float *y = chunk_buffer(j, slot);
+    for (int64_t p = p0; p < p1; p++) {
+        for (int64_t r = 0; r < rows; r++) j->f.max[p * rows + r] = -INFINITY, j->f.sum[p * rows + r] = 0.0, j->f.gold[p * rows + r] = 0.0f;
+        for (int64_t v0 = p * j->part, n; v0 < part_end(j, p); v0 += n) {
+            as_slice w;
+            n = chunk_of(j, v0, part_end(j, p));
+            if (!chunk_logits(j, &w, y, v0, n, slot)) { j->failed = true; return; }
+            fold_chunk(j, y, p, v0, n);
+        }
     }
 }
 
-bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_param *bias, const int32_t *target, float scale, double *each) {
+/* The parts of a row together: its log-sum-exp, the highest logit and the target's. */
+static double join(const found *f, int64_t rows, int64_t r, float *top, float *gold) {
+    double sum = 0.0;
+    *top = -INFINITY, *gold = 0.0f;
+    for (int p = 0; p < PARTS; p++) {
+        *top = fmaxf(*top, f->max[p * rows + r]);
+        *gold += f->gold[p * rows + r]; /* all but one are 0 */
+    }
+    for (int p = 0; p < PARTS; p++)
+        if (f->sum[p * rows + r] > 0.0) sum += f->sum[p * rows + r] * exp((double)f->max[p * rows + r] - (double)*top);
+    return (double)*top + log(sum);
+}
+
+bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_param *bias, const int32_t *target, float scale, double *each, bool *right) {
     if (!x) return false;
-    const int64_t rows = x->rows, vocab = table->rows;
+    const int64_t rows = x->rows;
     saved *v = as_ctx_push(c, 1, sizeof *v);
     float *lse = as_ctx_push(c, (size_t)rows + 1, sizeof *lse);
     if (!v || !lse) return false;
     *v = (saved){table, bias, target, lse, scale};
     const as_arena_mark mark = as_arena_mark_here(&c->arena);
-    float *y = as_ctx_push(c, (size_t)(rows * CHUNK), sizeof *y), *max = as_ctx_push(c, (size_t)rows + 1, sizeof *max);
-    double *sum = as_ctx_push(c, (size_t)rows + 1, sizeof *sum), *gold = as_ctx_push(c, (size_t)rows + 1, sizeof *gold);
-    if (!y || !max || !sum || !gold) return false;
-    for (int64_t r = 0; r < rows; r++) max[r] = -INFINITY, sum[r] = 0.0, gold[r] = 0.0;
-    for (int64_t v0 = 0; v0 < vocab; v0 += CHUNK) {
-        const int64_t n = vocab - v0 < CHUNK ? vocab - v0 : CHUNK;
-        if (!chunk_logits(c, v, y, x, v0, n)) return false;
-        fold_chunk(c, v, y, rows, v0, n, max, sum, gold);
-    }
+    job j;
+    if (!job_init(&j, c, v, x)) return false;
+    j.f = (found){as_ctx_push(c, (size_t)(PARTS * rows) + 1, sizeof(float)), as_ctx_push(c, (size_t)(PARTS * rows) + 1, sizeof(float)),
+                  as_ctx_push(c, (size_t)(PARTS * rows) + 1, sizeof(double))};
+    if (!j.f.max || !j.f.gold || !j.f.sum) return false;
+    as_ctx_rows(c, PARTS, 1, forward_parts, &j);
+    if (j.failed) return c->failed = true, false;
     double total = 0.0;
     for (int64_t r = 0; r < rows; r++) {
-        const double l = (double)max[r] + log(sum[r]), loss = target[r] == AS_IGNORE ? 0.0 : l - gold[r];
+        float top, gold;
+        const double l = join(&j.f, rows, r, &top, &gold), loss = target[r] == AS_IGNORE ? 0.0 : l - (double)gold;
         lse[r] = (float)l;
         if (each) each[r] = loss;
+        if (right) right[r] = target[r] != AS_IGNORE && gold >= top;
         total += loss;
     }
     as_arena_release(&c->arena, mark);
@@ -62,38 +119,65 @@ bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_para
     return !c->failed;
 }
 
-/* y becomes d(loss)/d(logits) of the chunk. */
-static void chunk_grads(const as_ctx *c, const saved *v, float *y, int64_t rows, int64_t v0, int64_t n) {
-    for (int64_t r = 0; r < rows; r++) {
+/* y becomes d(loss)/d(logits) of the chunk; its padding rows become 0. */
+static void chunk_grads(const job *j, float *y, int64_t v0, int64_t n) {
+    const saved *v = j->v;
+    for (int64_t r = 0; r < j->x->rows; r++) {
         float *row = y + r * n;
         if (v->target[r] == AS_IGNORE) {
             memset(row, 0, (size_t)n * sizeof *row);
             continue;
         }
-        c->k->exp_shift(row, row, n, v->lse[r], v->scale, false);
+        j->c->k->exp_shift(row, row, n, v->lse[r], v->scale, false);
         const int64_t t = (int64_t)v->target[r] - v0;
         if (t >= 0 && t < n) row[t] -= v->scale;
     }
+    memset(y + j->x->rows * n, 0, (size_t)((as_rows_padded(j->x->rows) - j->x->rows) * n) * sizeof *y);
 }
+static void backward_parts(void *arg, int64_t p0, int64_t p1, int slot) {
+    job *j = arg;
+    const int64_t rows = j->x->rows, dim = j->x->cols, all = as_rows_padded(rows) * dim;
+    as_engine *e = j->c->e;
+    float *y = chunk_buffer(j, slot);
+    for (int64_t p = p0; p < p1; p++) {
+        float *dx = j->dx + p * all;
+        memset(dx, 0, (size_t)all * sizeof *dx);
+        for (int64_t v0 = p * j->part, n; v0 < part_end(j, p); v0 += n) {
+            as_slice w;
+            n = chunk_of(j, v0, part_end(j, p));
+            bool ok = chunk_logits(j, &w, y, v0, n, slot);
+            if (ok) chunk_grads(j, y, v0, n);
+            ok = ok && as_slice_dx(e, dx, y, &w, rows, slot) && (!j->dtable || as_slice_dw(e, j->dtable + v0 * dim, y, j->x->x, &w, rows, slot));
+            if (!ok) { j->failed = true; return; }
+            if (j->dbias) j->c->k->column_sum(j->dbias + v0, y, rows, n, 0, n);
+        }
+    }
+}
+typedef struct adding { const job *j; float *dx; } adding;
+static void add_rows(void *arg, int64_t r0, int64_t r1, int slot) {
+    (void)slot;
+    const adding *a = arg;
+    const int64_t dim = a->j->x->cols, all = as_rows_padded(a->j->x->rows) * dim;
+    for (int p = 0; p < PARTS; p++) a->j->c->k->add(a->dx + r0 * dim, a->j->dx + p * all + r0 * dim, (r1 - r0) * dim);
+}
+
 static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0];
     bool fresh;
-    float *dx = as_tensor_grad(c, x, &fresh), *dt = as_param_grad(c, v->table), *db = v->bias ? as_param_grad(c, v->bias) : NULL;
-    const as_arena_mark mark = as_arena_mark_here(&c->arena);
-    float *y = as_ctx_push(c, (size_t)(x->rows * CHUNK), sizeof *y);
-    if (!dx || !y) return false;
+    float *dx = as_tensor_grad(c, x, &fresh);
+    if (!dx) return false;
     if (fresh) memset(dx, 0, (size_t)(x->rows * x->cols) * sizeof *dx);
-    AS_ASSERT(!dt || !v->table->sparse);
-    for (int64_t v0 = 0; v0 < v->table->rows; v0 += CHUNK) {
-        const int64_t n = v->table->rows - v0 < CHUNK ? v->table->rows - v0 : CHUNK;
-        if (!chunk_logits(c, v, y, x, v0, n)) return false;
-        chunk_grads(c, v, y, x->rows, v0, n);
-        if (!as_product_nn(c->e, dx, y, n, v->table->w + v0 * x->cols, x->rows, n, x->cols, c->slot)) return false;
-        if (dt && !as_product_tn(c->e, dt + v0 * x->cols, y, n, x->x, x->rows, n, x->cols, c->slot)) return false;
-        if (db) c->k->column_sum(db + v0, y, x->rows, n, 0, n);
-    }
+    const as_arena_mark mark = as_arena_mark_here(&c->arena);
+    job j;
+    if (!job_init(&j, c, v, x)) return false;
+    j.dtable = as_param_grad(c, v->table), j.dbias = v->bias ? as_param_grad(c, v->bias) : NULL;
+    AS_ASSERT(!j.dtable || !v->table->sparse);
+    j.dx = as_ctx_push(c, (size_t)(PARTS * as_rows_padded(x->rows) * x->cols), sizeof *j.dx);
+    if (!j.dx) return false;
+    as_ctx_rows(c, PARTS, 1, backward_parts, &j);
+    as_ctx_rows(c, x->rows, AS_ROW_STEP, add_rows, &(adding){&j, dx});
     as_arena_release(&c->arena, mark);
-    return true;
+    return !j.failed;
 }
 const as_op as_op_vocab_loss = {"vocab_loss", backward};

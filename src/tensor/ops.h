@@ -60,7 +60,7 @@ bool as_binary_loss(as_ctx *c, as_tensor *logits, const uint8_t *target, float s
 /* Squared error of column 0. */
 bool as_square_loss(as_ctx *c, as_tensor *x, const float *target, float scale, double *each);
 /* Cross-entropy over a large vocabulary, x [rows, dim] against table [vocab, dim] and bias [1, vocab] (or NULL): chunk by
- * chunk, the [rows, vocab] logits never exist. */
-bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_param *bias, const int32_t *target, float scale, double *each);
+ * chunk, the [rows, vocab] logits never exist. right [rows] or NULL: no other word has a higher logit. */
+bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_param *bias, const int32_t *target, float scale, double *each, bool *right);
 
 #endif

@@ -3,11 +3,13 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "data/pack.h"
 #include "train/state.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+
+/* Where a step begins in its epoch, and how many items it has: an epoch's last step takes what is left. */
+typedef struct place { int64_t epoch, at, n; } place;
 
 typedef struct run {
     const as_trainer *t;
@@ -18,19 +20,41 @@ typedef struct run {
     int64_t order_epoch;
     int64_t *part[AS_SHARDS_MAX], part_n[AS_SHARDS_MAX], part_tokens[AS_SHARDS_MAX];
     double shard_loss[AS_SHARDS_MAX];
+    as_tally shard_tally[AS_SHARDS_MAX], *each; /* each [shards, batch_size] */
     bool shard_failed[AS_SHARDS_MAX];
     int32_t *ids;              /* token ids of a step */
     size_t ids_cap;
-    float scale;
+    float scale[AS_LOSSES];
+    as_train_at at;
+    place place;               /* of the next step */
     as_train_state state;
 } run;
 
 static int64_t items_per_step(const as_recipe *r) { return r->batch_size * r->accumulate; }
 static int64_t steps_per_epoch(const as_recipe *r, int64_t n) { return (n + items_per_step(r) - 1) / items_per_step(r); }
+
+/* Items of a step: grown linearly from an eighth over the warm-up of the batch size. */
+static int64_t step_items(const as_recipe *r, int64_t step) {
+    const int64_t all = items_per_step(r), least = all / 8 > 0 ? all / 8 : 1;
+    if (step >= r->batch_warmup) return all;
+    return least + (int64_t)((double)(all - least) * (double)step / (double)r->batch_warmup);
+}
+static place place_first(const as_recipe *r, int64_t n) { return (place){0, 0, step_items(r, 0) < n ? step_items(r, 0) : n}; }
+static place place_next(place p, const as_recipe *r, int64_t n, int64_t step) {
+    p.at += p.n;
+    if (p.at >= n) p.at = 0, p.epoch++;
+    p.n = step_items(r, step) < n - p.at ? step_items(r, step) : n - p.at;
+    return p;
+}
+
 int64_t as_train_total_steps(const as_recipe *r, int64_t n) {
     if (r->steps > 0) return r->steps;
     const double s = ceil(r->epochs * (double)steps_per_epoch(r, n) - 1e-9);
-    return s < 1.0 ? 1 : (int64_t)s;
+    if (r->batch_warmup <= 0) return s < 1.0 ? 1 : (int64_t)s;
+    int64_t steps = 1;
+    for (place p = place_first(r, n); (double)p.epoch * (double)n + (double)(p.at + p.n) < r->epochs * (double)n; steps++)
+        p = place_next(p, r, n, steps);
+    return steps;
 }
 
 int as_train_shards(const as_recipe *r, const as_model *m) {
@@ -47,155 +71,128 @@ int as_train_shards(const as_recipe *r, const as_model *m) {
 }
 
 /* --- the pieces of a step --- */
-void as_train_order(int64_t *order, const int64_t *index, int64_t n, uint64_t seed, int64_t epoch) {
-    memcpy(order, index, (size_t)n * sizeof *order);
-    as_rng g = as_rng_at(seed, AS_STREAM_SHUFFLE, (uint32_t)epoch);
-    as_rng_shuffle(&g, order, n);
-}
-
 uint64_t as_train_drop_seed(uint64_t seed, int64_t step) {
     const as_philox p = as_philox_at(seed, AS_STREAM_DROPOUT, (uint32_t)step, (uint32_t)(step >> 32), 0);
     return (uint64_t)p.v[0] << 32 | p.v[1];
 }
 
-static int64_t length(const as_encoded *e, int64_t item) { return e->offset[item + 1] - e->offset[item]; }
-
-void as_train_longest_first(int64_t *by, const as_encoded *e, const int64_t *items, int64_t n) {
+void as_train_longest_first(int64_t *by, const as_objective *o, const int64_t *items, int64_t n) {
     for (int64_t i = 0; i < n; i++) { /* insertion sort: a batch is small */
+        const int64_t len = o->length(o->self, items[i]);
         int64_t at = i;
-        while (at > 0 && length(e, items[by[at - 1]]) < length(e, items[i])) by[at] = by[at - 1], at--;
+        while (at > 0 && o->length(o->self, items[by[at - 1]]) < len) by[at] = by[at - 1], at--;
         by[at] = i;
     }
-}
-
-as_status as_train_ids(int32_t **ids, size_t *cap, int64_t *count, const as_encoded *e, const int64_t *items, int64_t n, as_err *err) {
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t len = length(e, items[i]);
-        if (!as_grow(ids, cap, (size_t)(*count + len), sizeof **ids)) return as_fail_nomem(err, "a step", 0);
-        memcpy(*ids + *count, e->ids + e->offset[items[i]], (size_t)len * sizeof **ids);
-        *count += len;
-    }
-    return AS_OK;
-}
-
-double as_train_denominator(const as_trainer *tr, const int64_t *items, int64_t n) {
-    const as_targets *t = &tr->targets;
-    if (t->sets) return (double)(n * as_model_num_labels(tr->model));
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++) sum += t->label && t->class_weight ? (double)t->class_weight[t->label[items[i]]] : 1.0;
-    return sum;
-}
-
-/* Loss of the items into c->loss; false when memory ran out. */
-static bool item_losses(const as_trainer *tr, as_ctx *c, as_tensor *logits, const int64_t *items, int64_t n, float scale) {
-    const as_targets *t = &tr->targets;
-    const int64_t labels = as_model_num_labels(tr->model);
-    if (t->label) {
-        int32_t *y = as_ctx_push(c, (size_t)n, sizeof *y);
-        for (int64_t i = 0; y && i < n; i++) y[i] = t->label[items[i]];
-        return y && as_class_loss(c, logits, y, t->class_weight, (float)tr->recipe->label_smoothing, scale, NULL);
-    }
-    if (t->sets) {
-        uint8_t *y = as_ctx_push(c, (size_t)(n * labels), sizeof *y);
-        for (int64_t i = 0; y && i < n; i++) memcpy(y + i * labels, t->sets + items[i] * labels, (size_t)labels);
-        return y && as_binary_loss(c, logits, y, scale, NULL);
-    }
-    float *y = as_ctx_push(c, (size_t)n, sizeof *y);
-    for (int64_t i = 0; y && i < n; i++) y[i] = t->value[items[i]];
-    return y && as_square_loss(c, logits, y, scale, NULL);
-}
-
-as_tensor *as_train_forward(const as_trainer *t, as_ctx *c, const int64_t *items, int64_t n, float scale) {
-    const as_seqs *s = as_seqs_pack(&c->arena, t->data, items, n);
-    as_tensor *logits = s ? as_model_classify(t->model, c, s) : NULL;
-    return logits && item_losses(t, c, logits, items, n, scale) ? logits : NULL;
 }
 
 /* --- one step --- */
 static void shuffle_epoch(run *r, int64_t epoch) {
     if (r->order_epoch == epoch) return;
-    as_train_order(r->order, r->t->index, r->t->n, r->t->recipe->seed, epoch);
+    r->t->objective->order(r->t->objective->self, r->order, r->t->recipe->seed, epoch);
     r->order_epoch = epoch;
 }
 
 /* Items to shards, longest first to the shard with the fewest tokens: balanced, and a function of the batch alone. */
 static void deal(run *r, const int64_t *items, int64_t n) {
-    const as_encoded *e = r->t->data;
+    const as_objective *o = r->t->objective;
     for (int s = 0; s < r->shards; s++) r->part_n[s] = r->part_tokens[s] = 0;
     int64_t *by = r->part[r->shards - 1] + n; /* behind the last part: room for one batch more */
-    as_train_longest_first(by, e, items, n);
+    as_train_longest_first(by, o, items, n);
     for (int64_t i = 0; i < n; i++) {
         const int64_t item = items[by[i]];
         int least = 0;
         for (int s = 1; s < r->shards; s++)
             if (r->part_tokens[s] < r->part_tokens[least]) least = s;
         r->part[least][r->part_n[least]++] = item;
-        r->part_tokens[least] += length(e, item);
+        r->part_tokens[least] += o->length(o->self, item);
     }
 }
 
 static void run_shard(void *arg, int64_t shard, int thread) {
     run *r = arg;
     as_ctx *c = &r->ctx[r->workers > 1 ? thread : 0];
-    if (r->part_n[shard] == 0) return;
+    const as_objective *o = r->t->objective;
+    const int64_t n = r->part_n[shard];
+    if (n == 0) return;
     as_ctx_reset(c);
     c->training = true;
     c->grads = as_optimizer_shard(r->opt, (int)shard);
     c->drop_seed = as_train_drop_seed(r->t->recipe->seed, r->state.step);
-    const bool ok = as_train_forward(r->t, c, r->part[shard], r->part_n[shard], r->scale) && as_ctx_backward(c);
+    as_tally *each = r->each + shard * r->t->recipe->batch_size, *sum = &r->shard_tally[shard];
+    const bool ok = o->forward(o->self, c, &r->at, r->part[shard], n, r->scale, each) && as_ctx_backward(c);
     r->shard_loss[shard] += c->loss;
+    for (int64_t i = 0; ok && i < n; i++)
+        for (int p = 0; p < AS_LOSSES; p++) sum->count[p] += each[i].count[p], sum->correct[p] += each[i].correct[p];
     if (!ok) r->shard_failed[shard] = true;
 }
 
-static as_status one_step(run *r, as_train_step *log, as_err *err) {
-    const as_recipe *re = r->t->recipe;
-    const int64_t per_epoch = steps_per_epoch(re, r->t->n), epoch = r->state.step / per_epoch, at = r->state.step % per_epoch * items_per_step(re);
-    shuffle_epoch(r, epoch);
-    const int64_t *items = r->order + at, n = r->t->n - at < items_per_step(re) ? r->t->n - at : items_per_step(re);
-    int64_t tokens = 0;
-    AS_TRY(as_train_ids(&r->ids, &r->ids_cap, &tokens, r->t->data, items, n, err));
-    AS_TRY(as_optimizer_begin(r->opt, r->ids, tokens, err));
-    r->scale = (float)(1.0 / as_train_denominator(r->t, items, n));
+/* Gradients of the step's items into the shards, batch by batch. */
+static void accumulate(run *r, const int64_t *items, int64_t n) {
+    const int64_t size = r->t->recipe->batch_size;
     memset(r->shard_loss, 0, sizeof r->shard_loss);
     memset(r->shard_failed, 0, sizeof r->shard_failed);
-    for (int64_t i = 0; i < n; i += re->batch_size) {
-        deal(r, items + i, n - i < re->batch_size ? n - i : re->batch_size);
+    memset(r->shard_tally, 0, sizeof r->shard_tally);
+    for (int64_t i = 0; i < n; i += size) {
+        deal(r, items + i, n - i < size ? n - i : size);
         if (r->workers > 1)
             as_parallel_for(r->workers, r->shards, run_shard, r);
         else
             for (int s = 0; s < r->shards; s++) run_shard(r, s, 0);
     }
-    double loss = 0.0;
+}
+
+/* The shards' losses in order, and their tallies, into the step's log. */
+static as_status add_up(const run *r, as_train_step *log, as_err *err) {
     for (int s = 0; s < r->shards; s++) {
         if (r->shard_failed[s]) return as_fail_nomem(err, "the activations of a training step", 0);
-        loss += r->shard_loss[s];
+        log->loss += r->shard_loss[s];
+        for (int p = 0; p < AS_LOSSES; p++) log->count[p] += r->shard_tally[s].count[p], log->correct[p] += r->shard_tally[s].correct[p];
     }
-    if (!isfinite(loss)) {
-        (void)as_fail(err, AS_NUMERIC, "step %" PRId64 ": the loss is not finite", r->state.step + 1);
-        as_hint(err, "Training diverged: use a smaller --lr.");
-        return AS_NUMERIC;
-    }
-    const double lr = as_recipe_lr(re, r->state.step, r->state.total);
-    double norm;
-    AS_TRY(as_optimizer_step(r->opt, &norm, err));
-    r->state.step++;
-    r->state.loss_sum += loss, r->state.loss_n++;
-    *log = (as_train_step){.step = r->state.step, .total = r->state.total, .tokens = tokens, .epoch = (double)r->state.step / (double)per_epoch,
-                           .loss = loss, .lr = lr, .norm = norm};
+    if (isfinite(log->loss)) return AS_OK;
+    (void)as_fail(err, AS_NUMERIC, "step %" PRId64 ": the loss is not finite", r->state.step + 1);
+    as_hint(err, "Training diverged: use a smaller --lr.");
+    return AS_NUMERIC;
+}
+
+static double epochs_done(const run *r) {
+    if (r->t->recipe->batch_warmup <= 0) return (double)r->state.step / (double)steps_per_epoch(r->t->recipe, r->t->objective->n);
+    return (double)r->place.epoch + (double)r->place.at / (double)r->t->objective->n;
+}
+
+static as_status one_step(run *r, as_train_step *log, as_err *err) {
+    const as_recipe *re = r->t->recipe;
+    const as_objective *o = r->t->objective;
+    shuffle_epoch(r, r->place.epoch);
+    const int64_t *items = r->order + r->place.at, n = r->place.n;
+    r->at = (as_train_at){.seed = re->seed, .step = r->state.step, .epoch = r->place.epoch};
+    int64_t tokens = 0;
+    AS_TRY(o->ids(o->self, &r->at, items, n, &r->ids, &r->ids_cap, &tokens, err));
+    AS_TRY(as_optimizer_begin(r->opt, r->ids, tokens, err));
+    double denominators[AS_LOSSES];
+    o->denominators(o->self, &r->at, items, n, denominators);
+    for (int i = 0; i < AS_LOSSES; i++) r->scale[i] = (float)(1.0 / denominators[i]);
+    accumulate(r, items, n);
+    *log = (as_train_step){.total = r->state.total, .tokens = tokens};
+    AS_TRY(add_up(r, log, err));
+    log->lr = as_recipe_lr(re, r->state.step, r->state.total);
+    AS_TRY(as_optimizer_step(r->opt, &log->norm, err));
+    log->step = ++r->state.step;
+    r->place = place_next(r->place, re, o->n, r->state.step);
+    r->state.loss_sum += log->loss, r->state.loss_n++;
+    log->epoch = epochs_done(r);
     return AS_OK;
 }
 
 static bool evaluates(const run *r) {
     const as_recipe *re = r->t->recipe;
-    const int64_t every = re->eval_every > 0 ? re->eval_every : steps_per_epoch(re, r->t->n);
+    const int64_t every = re->eval_every > 0 ? re->eval_every : steps_per_epoch(re, r->t->objective->n);
     return r->t->validate && (r->state.step % every == 0 || r->state.step == r->state.total);
 }
 
 static as_status evaluate(run *r, bool *stop, as_err *err) {
     as_optimizer_settle(r->opt);
     double score;
-    const double epoch = (double)r->state.step / (double)steps_per_epoch(r->t->recipe, r->t->n);
-    AS_TRY(r->t->validate(r->t->ctx, r->state.step, epoch, r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1), &score, err));
+    AS_TRY(r->t->validate(r->t->ctx, r->state.step, epochs_done(r), r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1), &score, err));
     r->state.loss_last = r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1);
     r->state.loss_sum = 0.0, r->state.loss_n = 0;
     const bool last = r->t->recipe->select && strcmp(r->t->recipe->select, "last") == 0;
@@ -244,19 +241,22 @@ static as_status prepare(run *r, as_trained *out, as_err *err) {
     const as_trainer *t = r->t;
     const int threads = as_engine_threads(as_model_engine(t->model));
     r->shards = as_train_shards(t->recipe, t->model);
-    r->state.total = as_train_total_steps(t->recipe, t->n);
+    r->state.total = as_train_total_steps(t->recipe, t->objective->n);
     r->workers = r->shards >= threads ? threads : 1;
     r->team = r->workers > 1 ? 1 : threads;
     r->order_epoch = -1;
     as_model_set_dropout(t->model, (float)t->recipe->dropout);
-    r->order = as_alloc((size_t)t->n, sizeof *r->order);
+    r->order = as_alloc((size_t)t->objective->n, sizeof *r->order);
     r->ctx = as_calloc((size_t)r->workers, sizeof *r->ctx);
-    if (!r->order || !r->ctx) return as_fail_nomem(err, "training", 0);
+    r->each = as_alloc((size_t)(r->shards * t->recipe->batch_size), sizeof *r->each);
+    if (!r->order || !r->ctx || !r->each) return as_fail_nomem(err, "training", 0);
     for (int s = 0; s < r->shards; s++)
         if (!(r->part[s] = as_alloc((size_t)(2 * t->recipe->batch_size), sizeof **r->part))) return as_fail_nomem(err, "training", 0);
     for (int i = 0; i < r->workers; i++) AS_TRY(as_ctx_init(&r->ctx[i], as_model_engine(t->model), r->workers > 1 ? i : 0, r->team, err));
     AS_TRY(as_optimizer_new(&r->opt, t->model, t->recipe, r->shards, r->state.total, err));
     AS_TRY(as_state_resume(&r->state, t, r->opt, &out->resumed, err));
+    r->place = place_first(t->recipe, t->objective->n);
+    for (int64_t i = 0; i < r->state.step; i++) r->place = place_next(r->place, t->recipe, t->objective->n, i + 1);
     if (out->resumed && t->checkpoint) AS_TRY(t->checkpoint(t->ctx, r->state.step, true, err));
     if (t->progress) as_progress_add(t->progress, r->state.step, 0);
     return AS_OK;
@@ -264,7 +264,7 @@ static as_status prepare(run *r, as_trained *out, as_err *err) {
 
 as_status as_train(const as_trainer *t, as_trained *out, as_err *err) {
     *out = (as_trained){0};
-    AS_ASSERT(t->n > 0);
+    AS_ASSERT(t->objective->n > 0);
     run *r = as_calloc(1, sizeof *r);
     if (!r) return as_fail_nomem(err, "training", sizeof *r);
     r->t = t;
@@ -274,6 +274,6 @@ as_status as_train(const as_trainer *t, as_trained *out, as_err *err) {
     for (int i = 0; r->ctx && i < r->workers; i++) as_ctx_deinit(&r->ctx[i]);
     for (int i = 0; i < AS_SHARDS_MAX; i++) as_free(r->part[i]);
     as_state_free(&r->state);
-    as_free(r->ctx), as_free(r->order), as_free(r->ids), as_free(r);
+    as_free(r->ctx), as_free(r->each), as_free(r->order), as_free(r->ids), as_free(r);
     return s;
 }

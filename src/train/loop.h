@@ -1,29 +1,22 @@
-/* loop.h: supervised training of a model with a head. Everything random is a function of (seed, step, item), so a run that was
- * killed goes on from its last checkpoint to the same bytes, on any number of threads. */
+/* loop.h: the one training loop: of fine-tuning and of every pre-training objective. Everything random is a function of (seed,
+ * step, item), so a run that was killed goes on from its last checkpoint to the same bytes, on any number of threads. */
 #ifndef AS_TRAIN_LOOP_H
 #define AS_TRAIN_LOOP_H
 
 #include "base/log.h"
-#include "data/batch.h"
+#include "train/objective.h"
 #include "train/optimizer.h"
 
-/* What the items should become; arrays [items of the data set], those of other kinds NULL. */
-typedef struct as_targets {
-    const int32_t *label;        /* single label */
-    const uint8_t *sets;         /* [items, labels] independent labels */
-    const float *value;          /* numbers */
-    const float *class_weight;   /* [labels] or NULL; single label only */
-} as_targets;
-
-typedef struct as_train_step { int64_t step, total, tokens; double epoch, loss, lr, norm, seconds; } as_train_step;
+typedef struct as_train_step {
+    int64_t step, total, tokens;
+    double epoch, loss, lr, norm, seconds;
+    int64_t count[AS_LOSSES], correct[AS_LOSSES]; /* the objective's predictions in this step, and right ones */
+} as_train_step;
 
 typedef struct as_trainer {
-    as_model *model;             /* opened for training, with a classification head */
+    as_model *model;             /* opened for training, with the objective's head */
     const as_recipe *recipe;
-    const as_encoded *data;
-    const int64_t *index;        /* [n] the training items */
-    int64_t n;
-    as_targets targets;
+    const as_objective *objective;
     const char *state_dir;       /* checkpoints; NULL = none, and no resuming */
     const char *identity;        /* digest of what changes results: a state of another run is not resumed */
     /* After the steps that the recipe says: a score (higher is better). NULL = no selection. */
@@ -48,16 +41,7 @@ int as_train_shards(const as_recipe *r, const as_model *m);
 as_status as_train(const as_trainer *t, as_trained *out, as_err *err) AS_CHECKED;
 
 /* --- the pieces of a step, also for a loop in a caller's hands --- */
-/* order[0..n) gets the items of index as the epoch has them: a function of seed and epoch. */
-void as_train_order(int64_t *order, const int64_t *index, int64_t n, uint64_t seed, int64_t epoch);
 uint64_t as_train_drop_seed(uint64_t seed, int64_t step);
 /* by[0..n) gets the places 0..n-1 of items, the longest item first, equal ones as they come: the order of a packed batch. */
-void as_train_longest_first(int64_t *by, const as_encoded *e, const int64_t *items, int64_t n);
-/* Append the items' token ids to (*ids)[*count]. */
-as_status as_train_ids(int32_t **ids, size_t *cap, int64_t *count, const as_encoded *e, const int64_t *items, int64_t n, as_err *err) AS_CHECKED;
-/* What the loss is divided by: items, their class weights, or items times labels (torch's means). */
-double as_train_denominator(const as_trainer *t, const int64_t *items, int64_t n);
-/* Pack the items, run the model, add scale * loss to c->loss. Logits [n, labels] in the items' order; NULL = out of memory. Of t:
- * model, recipe (its label_smoothing), data, targets. */
-as_tensor *as_train_forward(const as_trainer *t, as_ctx *c, const int64_t *items, int64_t n, float scale);
+void as_train_longest_first(int64_t *by, const as_objective *o, const int64_t *items, int64_t n);
 #endif

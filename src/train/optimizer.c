@@ -81,7 +81,7 @@ static float rate_of(const as_model *m, const as_param *p, double decay) {
 static bool lazily(const as_model *m, const as_param *p) {
     /* The word table, unless the decoder is tied to it: then every row has a gradient. */
     const bool word = p->pack == NULL && p->rows == as_model_config(m)->vocab && p->rows > 1 && p->cols == as_model_config(m)->hidden;
-    return word && as_model_head(m) != AS_HEAD_MLM;
+    return word && as_model_head(m) != AS_HEAD_MLM && as_model_head(m) != AS_HEAD_PRETRAIN;
 }
 
 static as_status plan_dense(as_optimizer *o, as_err *err) {

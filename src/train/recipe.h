@@ -17,6 +17,7 @@ typedef struct as_recipe {
     int64_t steps;            /* > 0 overrides epochs */
     int64_t batch_size;       /* 16 items */
     int64_t accumulate;       /* 1: batches per optimiser step */
+    int64_t batch_warmup;     /* 0: steps in which the items of a step grow from an eighth to all */
     int64_t grad_shards;      /* 0 = chosen from model and batch size, recorded */
     double lr;                /* 2e-5 */
     as_schedule schedule;     /* linear decay to 0 after the warm-up; wsd: constant, linear decay over the last fifth */

@@ -447,7 +447,7 @@ static void make_vocab(world *w) {
 }
 static bool loss_vocab(world *w) {
     return as_vocab_loss(&w->c, w->in[0].leaf, &w->par[0].p, w->t->kind ? &w->par[1].p : NULL,
-                         words, 0.7f, NULL);
+                         words, 0.7f, NULL, NULL);
 }
 
 static const grad_case cases[] = {
@@ -649,7 +649,7 @@ static void test_losses_take_extremes(void **state) {
     fill(table, 80, 1, 1.0f);
     as_param p = {.rows = 40, .cols = 2, .w = table};
     const int32_t at[] = {39};
-    assert_true(as_vocab_loss(&b.c, tensor_of(&b.c, wild, 1, 2), &p, NULL, at, 1.0f, each));
+    assert_true(as_vocab_loss(&b.c, tensor_of(&b.c, wild, 1, 2), &p, NULL, at, 1.0f, each, NULL));
     assert_true(isnan(each[0]));
     close_bench(&b);
 }
@@ -671,7 +671,7 @@ static void test_vocab_loss_equals_the_dense_loss(void **state) {
             target[i] = i % 5 == 4 ? AS_IGNORE : (int32_t)(i * 977 % vocab);
         target[0] = (int32_t)vocab - 1;
         assert_true(
-            as_vocab_loss(&b.c, tensor_of(&b.c, x, N, D), &table, &add, target, 0.25f, each));
+            as_vocab_loss(&b.c, tensor_of(&b.c, x, N, D), &table, &add, target, 0.25f, each, NULL));
         for (int i = 0; i < N; i++) {
             double top = -INFINITY, sum = 0, gold = 0;
             double *z = as_calloc((size_t)vocab, sizeof *z);

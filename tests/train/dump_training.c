@@ -39,9 +39,9 @@ static as_status run(char **argv, int argc, as_err *err) {
     dump d = {.t = &t, .r = &f.recipe, .n = t.records.n, .order = calloc((size_t)t.records.n, sizeof(int64_t)), .epoch = -1};
     int64_t *index = calloc((size_t)t.records.n, sizeof *index);
     for (int64_t i = 0; i < t.records.n; i++) index[i] = i;
-    as_trainer tr = {.index = index, .n = t.records.n, .log = on_step, .ctx = &d};
+    as_trainer tr = {.log = on_step, .ctx = &d};
     as_trained done;
-    if (s == AS_OK) s = as_tuning_train(&t, &f, &tr, &done, err);
+    if (s == AS_OK) s = as_tuning_train(&t, &f, index, t.records.n, &tr, &done, err);
     free(index), free(d.order);
     as_tuning_close(&t);
     return s;
