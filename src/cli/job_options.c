@@ -117,6 +117,7 @@ static as_status texts_of_file(as_cli_texts *t, const as_cli *c, as_err *err) {
     AS_TRY(as_cli_table_opts(&opts, c, err));
     opts = (as_table_opts){.format = AS_TABLE_LINES, .keep_cr = opts.keep_cr, .encoding = opts.encoding};
     AS_TRY(as_table_open(&t->table, c->p.o.file, &opts, err));
+    as_table_warn_replaced(t->table, &c->log);
     t->n = as_table_rows(t->table);
     if (!(t->v = as_alloc((size_t)t->n, sizeof *t->v))) return as_fail_nomem(err, "texts", 0);
     for (int64_t i = 0; i < t->n; i++) t->v[i] = as_table_cell(t->table, i, 0);

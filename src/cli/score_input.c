@@ -323,6 +323,8 @@ as_status as_score_labels_union(as_labels *out, const as_score_input *v, int64_t
 as_status as_score_input_open(as_score_input *out, const as_cli *c, const char *pred, const as_labels *known, as_err *err) {
     *out = (as_score_input){.p = {.positive = -1}, .pred_col = -1, .gold_col = -1, .probs_col = -1};
     const as_status s = open_input(out, c, pred, known, err);
+    if (s == AS_OK) as_table_warn_replaced(out->pred, &c->log);
+    if (s == AS_OK && out->gold != out->pred) as_table_warn_replaced(out->gold, &c->log);
     if (s != AS_OK) as_score_input_close(out);
     return s;
 }

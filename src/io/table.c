@@ -261,6 +261,11 @@ int64_t as_table_line(const as_table *t, int64_t row) {
 int64_t as_table_replaced(const as_table *t) {
     return t->replaced;
 }
+void as_table_warn_replaced(const as_table *t, const as_log *log) {
+    if (t->replaced > 0)
+        as_log_line(log, AS_WARN, "%s: invalid UTF-8 was replaced in %" PRId64 " place%s", t->where,
+                    t->replaced, t->replaced == 1 ? "" : "s");
+}
 
 as_str as_table_name(const as_table *t, int col) {
     AS_ASSERT(col >= 0 && (size_t)col < t->cols);

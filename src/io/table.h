@@ -4,6 +4,7 @@
 #ifndef AS_IO_TABLE_H
 #define AS_IO_TABLE_H
 
+#include "base/log.h"
 #include "base/str.h"
 
 typedef enum as_encoding { AS_UTF8, AS_LATIN1, AS_UTF8_LOSSY } as_encoding;
@@ -51,6 +52,7 @@ bool as_table_is_null(const as_table *t, int64_t row,
 int64_t as_table_line(const as_table *t, int64_t row); /* 1-based line where the record starts; of
                                                           Parquet the record's number */
 int64_t as_table_replaced(const as_table *t);          /* invalid sequences replaced (UTF8_LOSSY) */
+void as_table_warn_replaced(const as_table *t, const as_log *log); /* says how many, if any */
 /* Column by name, or by number from 1 (when no column has that name). AS_USAGE with "FILE:1: no
  * column "x"" and the hint `the columns are a, b; did you mean "b"?`. */
 as_status as_table_find(const as_table *t, const char *name, int *col, as_err *err) AS_CHECKED;

@@ -208,7 +208,11 @@ as_metric_value as_metric_aggregate(const as_metric *m, const uint32_t *weights,
     int64_t first = 0;
     while (weights && first < m->p.n && weights[first] == 0)
         first++;
-    return first == m->p.n ? as_undefined("no items") : m->aggregate(m, weights, scratch);
+    if (first == m->p.n) return as_undefined("no items");
+    const as_metric_value v = m->aggregate(m, weights, scratch);
+    return v.value - v.value == 0 || v.why
+               ? v
+               : as_undefined("the values are too small or too large for floating point");
 }
 size_t as_metric_scratch(const as_metric *m) {
     return m->scratch_bytes;

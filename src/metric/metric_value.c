@@ -103,6 +103,38 @@ static as_metric_value correlation(double xy, double xx, double yy) {
                                         : r);
 }
 
+/* A power of two that brings the largest deviation from the mean near 1. */
+static double unit_of(const double *v, const uint32_t *weights, int64_t n, double mean) {
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!weights || weights[i] > 0) largest = fmax(largest, fabs(v[i] - mean));
+    int exponent;
+    (void)frexp(largest, &exponent);
+    return ldexp(1, exponent < -1020 ? 1020 : -exponent);
+}
+
+typedef struct products {
+    double xy, xx, yy;
+} products;
+
+static products products_of(const as_metric *m, const uint32_t *weights, double mean_x,
+                            double mean_y, double unit_x, double unit_y) {
+    products p = {0, 0, 0};
+    for (int64_t i = 0; i < m->p.n; i++) {
+        const double w = weights ? weights[i] : 1, dx = (m->p.gold_value[i] - mean_x) * unit_x,
+                     dy = (m->p.pred_value[i] - mean_y) * unit_y;
+        p.xy += w * dx * dy;
+        p.xx += w * dx * dx;
+        p.yy += w * dy * dy;
+    }
+    return p;
+}
+
+/* Squares of the one or the other have left the range in which they keep their digits. */
+static bool out_of_range(products p) {
+    return !(p.xx > 1e-140 && p.xx < 1e140 && p.yy > 1e-140 && p.yy < 1e140);
+}
+
 static as_metric_value pearson(const as_metric *m, const uint32_t *weights, void *scratch) {
     (void)scratch;
     const double *x = m->p.gold_value, *y = m->p.pred_value;
@@ -110,14 +142,11 @@ static as_metric_value pearson(const as_metric *m, const uint32_t *weights, void
     if (a.count < 2) return as_undefined("fewer than two items");
     if (a.constant) return as_undefined("the gold values are all the same");
     if (b.constant) return as_undefined("the predicted values are all the same");
-    double xy = 0, xx = 0, yy = 0;
-    for (int64_t i = 0; i < m->p.n; i++) {
-        const double w = weights ? weights[i] : 1, dx = x[i] - a.mean, dy = y[i] - b.mean;
-        xy += w * dx * dy;
-        xx += w * dx * dx;
-        yy += w * dy * dy;
-    }
-    return correlation(xy, xx, yy);
+    products p = products_of(m, weights, a.mean, b.mean, 1, 1);
+    if (out_of_range(p))
+        p = products_of(m, weights, a.mean, b.mean, unit_of(x, weights, m->p.n, a.mean),
+                        unit_of(y, weights, m->p.n, b.mean));
+    return correlation(p.xy, p.xx, p.yy);
 }
 
 as_status as_open_pearson(as_metric *m, const as_metric_name *name, as_err *err) {

@@ -78,6 +78,7 @@ as_status as_bench_data(as_bench *w, as_err *err) {
     as_data_cols cols = *w->b->cols;
     cols.label_required = true;
     AS_TRY(as_records_open(&all, w->b->data, &cols, NULL, err));
+    as_table_warn_replaced(all.table, w->b->job.log);
     as_status s = paths(w, err);
     w->cols = (as_data_cols){.text = "text", .pair = all.has_pair ? "pair" : NULL, .label = "label", .id = "id", .cluster = cols.cluster ? "cluster" : NULL,
                              .kind = all.kind, .label_required = true};

@@ -102,6 +102,7 @@ as_status as_session_encode(const as_session *s, const as_job *j, const as_recor
             as_encoded_free(out);
             return as_fail(err, AS_FORMAT, "%s: the tokenizer gives token type %d, the model has %" PRId64 " types", j->model, type, types);
         }
+    if (r->table) as_table_warn_replaced(r->table, j->log);
     if (out->truncated_count > 0)
         as_log_line(j->log, AS_WARN, "%" PRId64 " of %" PRId64 " items are longer than %" PRId64 " tokens and were truncated", out->truncated_count,
                     out->n, s->max_length);

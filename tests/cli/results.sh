@@ -103,6 +103,19 @@ run runs --db none.db
 fails runs_without_a_store 3 'none.db'
 check a_missing_store_is_not_made test ! -e none.db
 
+# --- what is replaced is counted ---
+replaces() { grep -qx "warning: $1: invalid UTF-8 was replaced in $2" err; }
+printf 'text,label\nb\303\050d \377,negative\ngood,positive\n' >lossy.csv
+run eval ft --data lossy.csv --encoding utf-8-lossy
+check replaced_bytes_are_counted both works replaces lossy.csv '2 places'
+run predict ft --data lossy.csv --encoding utf-8-lossy --quiet
+check quiet_predictions_count_them_too both works replaces lossy.csv '2 places'
+printf 'a\377\n' >lossy.txt
+run tokenize ft --file lossy.txt --encoding utf-8-lossy
+check replaced_bytes_of_lines_are_counted both works replaces lossy.txt '1 place'
+run score --pred lossy.txt --gold lossy.txt --encoding utf-8-lossy --metric accuracy
+check replaced_bytes_of_scores_are_counted both works replaces lossy.txt '1 place'
+
 # --- predict, fill, embed ---
 run predict ft 'Simply a joy.' '我们都很失望，服务员说话凶巴巴的，这是一个很长很长很长很长很长很长很长很长很长的句子，真的很长很长很长。'
 check predict_prints_a_line_each test "$(grep -cE '^(negative|positive)  0\.[0-9]{4}  ' out)" = 2

@@ -166,6 +166,25 @@ static void test_metric_ece_matches_the_documented_example(void **state) {
     as_metric_free(m);
 }
 
+/* scipy.stats.pearsonr 1.17.1: neither side's squares fit a double; and a value that does not fit one has a reason. */
+static void test_metric_numbers_at_the_ends_of_the_range(void **state) {
+    (void)state;
+    static const double gold[2][4] = {{1e-301, -2e-301, 4e-301, 3e-301}, {1e160, -2e160, 4e160, 3e160}},
+                        pred[2][4] = {{1000.5, 999, 1002, 1000}, {1.5e-200, -1e-200, 2e-200, 0}},
+                        want[2] = {0.8315218406203, 0.7091389668511002};
+    for (int i = 0; i < 2; i++) {
+        const as_predictions p = {.kind = AS_PRED_VALUE, .n = 4, .gold_value = gold[i], .pred_value = pred[i]};
+        as_metric *m = open_metric("range", "pearson", &p);
+        agree("range", "pearson", value_with(m, NULL), want[i], 1e-12);
+        as_metric_free(m);
+    }
+    const as_predictions p = {.kind = AS_PRED_VALUE, .n = 4, .gold_value = gold[1], .pred_value = pred[1]};
+    as_metric *m = open_metric("range", "mse", &p);
+    const as_metric_value v = value_with(m, NULL);
+    assert_true(isnan(v.value) && v.why);
+    as_metric_free(m);
+}
+
 static void test_metric_confusion_counts_gold_by_predicted(void **state) {
     (void)state;
     const int32_t gold[5] = {0, 0, 1, 2, 2}, pred[5] = {0, 1, 1, 0, 0};
@@ -203,6 +222,7 @@ int main(void) {
         cmocka_unit_test(test_metric_items_average_to_the_value),
         cmocka_unit_test(test_metric_aggregate_equals_replicated_items),
         cmocka_unit_test(test_metric_ece_matches_the_documented_example),
+        cmocka_unit_test(test_metric_numbers_at_the_ends_of_the_range),
         cmocka_unit_test(test_metric_confusion_counts_gold_by_predicted),
         cmocka_unit_test(test_metric_of_many_labels_is_linear),
     };
