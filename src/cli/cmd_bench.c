@@ -126,7 +126,7 @@ typedef struct bench_task {
     as_bench_result result;
 } bench_task;
 
-static as_status run_task(bench_task *t, as_cli *c, const as_options *base, const char *name, bool several, as_err *err) {
+static as_status plan_task(bench_task *t, as_cli *c, const as_options *base, const char *name, bool several, as_whole *whole, as_err *err) {
     c->p.o = *base;
     if (name) c->p.o.task = name;
     AS_TRY(fill_job(&t->job, &t->cols, &t->metrics, c, err));
@@ -135,9 +135,9 @@ static as_status run_task(bench_task *t, as_cli *c, const as_options *base, cons
         as_buf_fmt(&t->out, "%s/%s", t->job.out, t->job.job.task_name ? t->job.job.task_name : name);
         if (t->out.failed) return as_fail_nomem(err, "a path", 0);
         t->job.out = t->out.p;
-        as_log_line(&c->log, AS_INFO, "task %s", name);
     }
-    return as_run_bench(&t->job, &t->result, err);
+    t->job.job.whole = whole;
+    return as_bench_plan(&t->job, &t->result, err);
 }
 
 /* Mean ranks over the tasks, and whether they differ at all. */
@@ -190,9 +190,14 @@ static as_status run_tasks(as_cli *c, bench_task *t, char **names, int n, as_err
     as_bench_ranks ranks = {0};
     bool fails = false;
     if (!results) return as_fail_nomem(err, "a bench", 0);
+    as_whole whole = {0}; /* all tasks are planned before the first begins: progress is that of the whole grid */
     for (int i = 0; i < n; i++) {
-        AS_TRY(run_task(&t[i], c, &base, names ? names[i] : NULL, n > 1, err));
+        AS_TRY(plan_task(&t[i], c, &base, names ? names[i] : NULL, n > 1, &whole, err));
         results[i] = &t[i].result;
+    }
+    for (int i = 0; i < n && !base.dry_run; i++) {
+        if (n > 1) as_log_line(&c->log, AS_INFO, "task %s (%d of %d)", names[i], i + 1, n);
+        AS_TRY(as_bench_work(results[i], err));
     }
     if (n > 1 && !base.dry_run) AS_TRY(as_bench_join(results, n, &ranks, err));
     as_status s = print_tasks(c, t, n, &fails, err);

@@ -44,7 +44,11 @@ typedef struct as_bench_result {
     void *owned;
 } as_bench_result;
 
-/* With job.dry_run only the plan is filled. A finished cell comes from the store and the folder; an interrupted bench goes on. */
+/* In two steps, so that several benches know what all of them will take before the first begins: read the data, split it, predict
+ * (job.whole, if any, gets what is planned; b is read until the end); and do the work. What fails is freed. */
+as_status as_bench_plan(const as_bench_job *b, as_bench_result *out, as_err *err) AS_CHECKED;
+as_status as_bench_work(as_bench_result *out, as_err *err) AS_CHECKED;
+/* Both. With job.dry_run only the plan is filled. A finished cell comes from the store and the folder; an interrupted bench goes on. */
 as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) AS_CHECKED;
 /* Several systems on several tasks: mean ranks, and whether they differ at all. */
 typedef struct as_bench_ranks {

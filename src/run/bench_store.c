@@ -3,6 +3,7 @@
 #include "run/bench_impl.h"
 #include "run/evaluate.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* Its identity is what its cells are of. */
@@ -24,6 +25,23 @@ static as_status identify(const as_bench *w, as_buf *config, char key[65], as_er
     return AS_OK;
 }
 
+/* What --search tried, and what it kept. */
+static void tries(const as_bench *w, as_buf *b) {
+    const as_bench_result *r = w->out;
+    as_buf_str(b, "],\"tries\":[");
+    for (size_t i = 0; i < r->try_count; i++) {
+        const as_bench_try *t = &r->tries[i];
+        as_buf_fmt(b, "%s{\"system\":%d,\"lr\":", i ? "," : "", t->model), as_buf_real(b, t->lr);
+        as_buf_fmt(b, ",\"steps\":%" PRId64 ",\"run\":%" PRId64 ",\"kept\":%s,\"dev_score\":", t->steps, t->run, t->kept ? "true" : "false");
+        as_buf_real(b, fabs(t->score)), as_buf_char(b, '}');
+    }
+    as_buf_str(b, "],\"labels\":[");
+    for (int i = 0; i < w->train.labels.count; i++) {
+        if (i) as_buf_char(b, ',');
+        as_buf_json_str(b, as_str_of(w->train.labels.names[i]));
+    }
+}
+
 static as_status result(const as_bench *w, as_buf *b, as_err *err) {
     const as_bench_result *r = w->out;
     as_buf_str(b, "{\"cells\":[");
@@ -43,6 +61,7 @@ static as_status result(const as_bench *w, as_buf *b, as_err *err) {
         if (i) as_buf_char(b, ',');
         as_buf_json_str(b, as_str_of(r->decision.metrics[i]));
     }
+    tries(w, b);
     as_buf_str(b, "],\"verdict\":"), as_buf_json_str(b, as_str_of(r->decision.verdict)), as_buf_char(b, '}');
     return b->failed ? as_fail_nomem(err, "a result", 0) : AS_OK;
 }

@@ -258,7 +258,7 @@ static as_status prepare(run *r, as_trained *out, as_err *err) {
     AS_TRY(as_optimizer_new(&r->opt, t->model, t->recipe, r->shards, r->state.total, err));
     AS_TRY(as_state_resume(&r->state, t, r->opt, &out->resumed, err));
     if (out->resumed && t->checkpoint) AS_TRY(t->checkpoint(t->ctx, r->state.step, true, err));
-    if (t->progress) as_progress_add(t->progress, r->state.step, 0);
+    if (t->progress) as_progress_skip(t->progress, r->state.step);
     return AS_OK;
 }
 
