@@ -59,6 +59,7 @@ static const as_option table[] = {
     {"level", "PERCENT", NULL, "confidence level of the intervals", GROUP_WORK, TAKES_METRIC | TAKES_COMPARE, OPTION_REAL, AT(level), 1, 99.999},
     {"margin", "X", NULL, "also test equivalence and non-inferiority within this much of the metric", GROUP_WORK, TAKES_COMPARE | TAKES_BENCH, OPTION_REAL, AT(margin), 0, 1e9},
     {"test", "mcnemar|mid-p|permutation|bootstrap|t", "mcnemar for shares, else permutation", "test of means of per-item scores", GROUP_WORK, TAKES_COMPARE, OPTION_CHOICE, AT(test), 0, 0},
+    {"all-tests", NULL, NULL, "the same pairs by other methods, too: every paired test, Benjamini-Hochberg, Bayesian sign test, almost stochastic order, multi-bootstrap, Bradley-Terry", GROUP_WORK, TAKES_COMPARE | TAKES_BENCH, OPTION_FLAG, AT(all_tests), 0, 0},
     {"fail-if", "EXPR", NULL, "status 1 if it holds: \"accuracy(new) < accuracy(old) - 0.01 at 95%\"; or \"unless ...\": if it does not; old is the first, new the last", GROUP_WORK, TAKES_GATE, OPTION_TEXT, AT(fail_if), 0, 0},
     {"until", "X", NULL, "score in random order and stop when the metric is known to +- X, validly; one share as --metric", GROUP_WORK, TAKES_SLICE, OPTION_REAL, AT(until), 0.0001, 0.5},
     {"calibrate", "FILE", NULL, "labelled data of the same columns to fit a temperature and conformal sets on: what are the probabilities worth?", GROUP_WORK, TAKES_SLICE, OPTION_TEXT, AT(calibrate), 0, 0},

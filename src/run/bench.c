@@ -318,6 +318,14 @@ static as_status rank(as_bench_result *const *results, int n, as_bench_ranks *ra
     return s;
 }
 
+static as_status over_tasks(as_bench_ranks *ranks, const as_contest *const *c, const as_contest_result *const *r, int n, as_err *err) {
+    int best = 0;
+    for (int i = 1; i < c[0]->count; i++)
+        if (ranks->mean_rank[i] < ranks->mean_rank[best]) best = i;
+    if (!(ranks->ropes = as_calloc((size_t)c[0]->count, sizeof *ranks->ropes))) return as_fail_nomem(err, "ranks", 0);
+    return as_bayes_of_tasks(ranks->ropes, best, c, r, n, err);
+}
+
 as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *ranks, as_err *err) {
     *ranks = (as_bench_ranks){.friedman_p = NAN, .critical_difference = NAN};
     as_contest_result **decisions = as_calloc((size_t)n, sizeof *decisions);
@@ -330,9 +338,17 @@ as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *
     if (s == AS_OK) s = as_contests_adjust(decisions, contests, n, err);
     for (int t = 0; s == AS_OK && t < n; t++) s = as_bench_store(results[t]->owned, err);
     if (s == AS_OK && n > 1) s = rank(results, n, ranks, err);
+    const as_contest_result *const *read = (const as_contest_result *const *)decisions;
+    if (s == AS_OK && n > 1) s = as_abilities_of(&ranks->abilities, contests, read, n, err);
+    if (s == AS_OK && n > 1) s = over_tasks(ranks, contests, read, n, err);
     as_free(decisions), as_free(contests);
-    if (s != AS_OK) as_free(ranks->mean_rank), ranks->mean_rank = NULL;
+    if (s != AS_OK) as_bench_ranks_free(ranks);
     return s;
+}
+void as_bench_ranks_free(as_bench_ranks *r) {
+    as_free(r->mean_rank), as_free(r->ropes);
+    as_abilities_free(&r->abilities);
+    *r = (as_bench_ranks){.friedman_p = NAN};
 }
 
 as_status as_bench_plan(const as_bench_job *b, as_bench_result *out, as_err *err) {

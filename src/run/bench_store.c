@@ -19,10 +19,12 @@ static as_status identify(const as_bench *w, as_buf *config, char key[65], as_er
         if (i) as_buf_char(config, ',');
         as_buf_json_str(config, as_str_of(w->out->decision.metrics[i]));
     }
-    as_buf_str(config, "]}");
+    as_buf_str(config, "]");
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
-    return AS_OK;
+    if (w->b->job.command_line) as_buf_str(config, ",\"command_line\":"), as_buf_json_str(config, as_str_of(w->b->job.command_line));
+    as_buf_char(config, '}');
+    return config->failed ? as_fail_nomem(err, "a run's record", 0) : AS_OK;
 }
 
 /* What --search tried, and what it kept. */

@@ -36,6 +36,7 @@ typedef struct as_job {
     as_whole *whole;          /* what the work is a piece of, for its progress; or NULL */
     bool aside;               /* within a piece: another bar counts it */
     const char *version;      /* of the program, recorded */
+    const char *command_line; /* what was typed, recorded; or NULL */
 } as_job;
 as_job as_job_defaults(void);
 
