@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "cli/print.h"
 #include "cli/print_contest.h"
+#include "cli/print_more.h"
 #include "cli/task_options.h"
 #include "report/report.h"
 #include "run/bench.h"
@@ -126,7 +127,7 @@ typedef struct bench_task {
     as_bench_result result;
 } bench_task;
 
-static as_status run_task(bench_task *t, as_cli *c, const as_options *base, const char *name, bool several, as_err *err) {
+static as_status plan_task(bench_task *t, as_cli *c, const as_options *base, const char *name, bool several, as_whole *whole, as_err *err) {
     c->p.o = *base;
     if (name) c->p.o.task = name;
     AS_TRY(fill_job(&t->job, &t->cols, &t->metrics, c, err));
@@ -135,9 +136,9 @@ static as_status run_task(bench_task *t, as_cli *c, const as_options *base, cons
         as_buf_fmt(&t->out, "%s/%s", t->job.out, t->job.job.task_name ? t->job.job.task_name : name);
         if (t->out.failed) return as_fail_nomem(err, "a path", 0);
         t->job.out = t->out.p;
-        as_log_line(&c->log, AS_INFO, "task %s", name);
     }
-    return as_run_bench(&t->job, &t->result, err);
+    t->job.job.whole = whole;
+    return as_bench_plan(&t->job, &t->result, err);
 }
 
 /* Mean ranks over the tasks, and whether they differ at all. */
@@ -152,6 +153,8 @@ static void print_ranks(as_cli *c, const bench_task *t, int n, const as_bench_ra
             as_buf_json_str(b, as_str_of(first->systems[i].name)), as_buf_char(b, ':'), as_buf_real(b, r->mean_rank[i]);
         }
         as_buf_str(b, "}}\n");
+        as_print_abilities_json(b, &first->contest, &r->abilities);
+        as_print_task_ropes_json(b, &first->contest, r->ropes);
         return;
     }
     as_grid g;
@@ -166,6 +169,23 @@ static void print_ranks(as_cli *c, const bench_task *t, int n, const as_bench_ra
     as_grid_print(&g, b);
     if (isnan(r->friedman_p)) as_buf_fmt(b, "  %s\n", r->why ? r->why : "no test");
     else as_buf_fmt(b, "  Friedman p %.4f; ranks that differ by %.2f or more differ (Nemenyi, %g %%)\n", r->friedman_p, r->critical_difference, c->p.o.level);
+    as_buf_char(b, '\n');
+    as_print_abilities(b, &first->contest, &r->abilities);
+    as_buf_char(b, '\n');
+    as_print_task_ropes(b, &first->contest, r->ropes);
+}
+
+/* --all-tests. Abilities of one task; those of several are printed once, over all of them. */
+static as_status print_other_methods(as_cli *c, const as_bench_result *r, bool alone, as_err *err) {
+    as_buf *b = &c->out.buf;
+    as_more more;
+    AS_TRY(as_more_of(&more, &r->contest, &r->decision, err));
+    if (c->p.o.json) as_print_more_json(b, &r->contest, &more);
+    else as_print_more(b, &r->contest, &r->decision, &more);
+    if (alone && c->p.o.json) as_print_abilities_json(b, &r->contest, &more.abilities);
+    else if (alone) as_buf_char(b, '\n'), as_print_abilities(b, &r->contest, &more.abilities);
+    as_more_free(&more);
+    return AS_OK;
 }
 
 static as_status print_tasks(as_cli *c, bench_task *t, int n, bool *fails, as_err *err) {
@@ -177,6 +197,7 @@ static as_status print_tasks(as_cli *c, bench_task *t, int n, bool *fails, as_er
         if (i && !c->p.o.json) as_buf_char(&c->out.buf, '\n');
         if (c->p.o.json) print_json(c, &t[i].result);
         else print_text(c, &t[i].job, &t[i].result);
+        if (c->p.o.all_tests) AS_TRY(print_other_methods(c, &t[i].result, n == 1, err));
         bool one;
         AS_TRY(as_cli_gate(c, &t[i].result.contest, &t[i].result.decision, &one, err));
         *fails |= one;
@@ -190,9 +211,14 @@ static as_status run_tasks(as_cli *c, bench_task *t, char **names, int n, as_err
     as_bench_ranks ranks = {0};
     bool fails = false;
     if (!results) return as_fail_nomem(err, "a bench", 0);
+    as_whole whole = {0}; /* all tasks are planned before the first begins: progress is that of the whole grid */
     for (int i = 0; i < n; i++) {
-        AS_TRY(run_task(&t[i], c, &base, names ? names[i] : NULL, n > 1, err));
+        AS_TRY(plan_task(&t[i], c, &base, names ? names[i] : NULL, n > 1, &whole, err));
         results[i] = &t[i].result;
+    }
+    for (int i = 0; i < n && !base.dry_run; i++) {
+        if (n > 1) as_log_line(&c->log, AS_INFO, "task %s (%d of %d)", names[i], i + 1, n);
+        AS_TRY(as_bench_work(results[i], err));
     }
     if (n > 1 && !base.dry_run) AS_TRY(as_bench_join(results, n, &ranks, err));
     as_status s = print_tasks(c, t, n, &fails, err);
@@ -200,7 +226,7 @@ static as_status run_tasks(as_cli *c, bench_task *t, char **names, int n, as_err
         if (!base.json) as_buf_char(&c->out.buf, '\n');
         print_ranks(c, t, n, &ranks);
     }
-    as_free(ranks.mean_rank);
+    as_bench_ranks_free(&ranks);
     if (s == AS_OK) s = as_out_flush(&c->out, true, err);
     return s == AS_OK && fails ? AS_FAILED : s;
 }

@@ -3,11 +3,13 @@
 #include "base/mem.h"
 #include "cli/print.h"
 #include "cli/print_contest.h"
+#include "cli/print_more.h"
 #include "cli/score_input.h"
 #include "report/report.h"
 #include "run/gate.h"
 #include "run/scored.h"
 #include "run/stored.h"
+#include "run/stored_refs.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +17,8 @@
 
 typedef struct comparing {
     as_cli *c;
-    int count;
+    int count;                 /* runs or files */
+    int system_count;          /* those of a bench are its models: runs of one are its seeds */
     as_stored *runs;           /* [count], or */
     as_score_input *inputs;    /* [count] */
     as_predictions *preds;     /* [count] */
@@ -48,25 +51,42 @@ static const char *run_name(const comparing *w, int i) {
     return as_arena_text(&w->c->arena, as_str_of(text));
 }
 
+/* Each run is a system; with a bench among what was named, neighbours of one model are seeds of one. */
+static as_status make_systems(comparing *w, bool seeds, as_err *err) {
+    for (int i = 0; i < w->count; i++) {
+        w->preds[i] = w->runs[i].p;
+        as_system *last = w->system_count > 0 ? &w->systems[w->system_count - 1] : NULL;
+        const as_stored *r = &w->runs[i];
+        if (seeds && last && strcmp(r->model, r[-1].model) == 0 && strcmp(r->dtype, r[-1].dtype) == 0 && strcmp(r->isa, r[-1].isa) == 0) {
+            last->seeds++;
+            continue;
+        }
+        w->systems[w->system_count++] = (as_system){.name = seeds ? r->model : run_name(w, i), .seed = &w->preds[i], .seeds = 1};
+        if (!w->systems[w->system_count - 1].name) return as_fail_nomem(err, "a name", 0);
+    }
+    w->contest.cluster = w->runs[0].cluster;
+    return AS_OK;
+}
+
 static as_status read_runs(comparing *w, as_err *err) {
     as_cli *c = w->c;
     as_store *store;
-    AS_TRY(allocate(w, c->p.arg_count, err));
+    as_refs refs = {0};
+    int64_t number;
+    bool file = false; /* a name is no run: say what would have helped */
+    for (int i = 0; i < c->p.arg_count && !file; i++) file = !strchr(c->p.args[i], '.') && as_cli_run_number(&number, c->p.args[i], err) != AS_OK;
+    if (file) return AS_USAGE;
     AS_TRY(as_cli_store(&store, c, err));
     as_status s = AS_OK;
+    for (int i = 0; s == AS_OK && i < c->p.arg_count; i++) s = as_refs_add(&refs, store, c->p.args[i], err);
+    if (s == AS_OK) s = allocate(w, (int)refs.n, err);
     for (int i = 0; s == AS_OK && i < w->count; i++) {
-        int64_t run;
-        s = as_cli_run_number(&run, c->p.args[i], err);
-        if (s == AS_OK) s = as_stored_open(&w->runs[i], store, run, err);
+        s = as_stored_open(&w->runs[i], store, refs.v[i].run, err);
         if (s == AS_OK && i > 0) s = as_stored_align(&w->runs[0], &w->runs[i], err);
     }
     as_store_close(store);
-    for (int i = 0; s == AS_OK && i < w->count; i++) {
-        w->preds[i] = w->runs[i].p;
-        w->systems[i] = (as_system){.name = run_name(w, i), .seed = &w->preds[i], .seeds = 1};
-        if (!w->systems[i].name) s = as_fail_nomem(err, "a name", 0);
-    }
-    if (s == AS_OK) w->contest.cluster = w->runs[0].cluster;
+    if (s == AS_OK) s = make_systems(w, w->count > c->p.arg_count, err);
+    as_refs_free(&refs);
     return s;
 }
 
@@ -94,6 +114,7 @@ static as_status read_files(comparing *w, as_err *err) {
         w->preds[i] = w->inputs[i].p;
         w->systems[i] = (as_system){.name = twice ? preds->v[i] : as_path_base(preds->v[i]), .seed = &w->preds[i], .seeds = 1};
     }
+    w->system_count = w->count;
     return s;
 }
 
@@ -121,7 +142,7 @@ static as_status decide(comparing *w, as_err *err) {
     as_status s = AS_OK;
     if (o->metric) as_buf_str(&metrics, o->metric);
     if (o->fail_if && s == AS_OK) s = as_gate_metrics(&metrics, o->fail_if, err);
-    w->contest.systems = w->systems, w->contest.count = w->count, w->contest.metrics = metrics.n ? metrics.p : NULL;
+    w->contest.systems = w->systems, w->contest.count = w->system_count, w->contest.metrics = metrics.n ? metrics.p : NULL;
     w->contest.level = o->level / 100, w->contest.test = o->test, w->contest.margin = o->margin, w->contest.seed = (uint64_t)o->seed, w->contest.threads = (int)o->threads;
     for (int i = 0; s == AS_OK && i < w->count; i++) s = as_find_positive(&w->preds[i], o->positive, err);
     if (s == AS_OK) s = as_contest_decide(&w->contest, &w->result, err);
@@ -143,16 +164,28 @@ static void print_text(const comparing *w) {
 }
 
 static void print_json(const comparing *w) {
-    for (int i = 0; i < w->count; i++)
+    for (int i = 0; i < w->system_count; i++)
         for (size_t k = 0; k < w->result.standing_count; k++) {
             const as_standing *s = &w->result.standings[k];
             if (s->system != i) continue;
             as_result_metric m = {.name = (char *)(uintptr_t)s->metric, .value = s->value, .low = s->low, .high = s->high, .level = w->contest.level,
                                   .method = (char *)(uintptr_t)s->method, .why = (char *)(uintptr_t)s->why, .n = w->preds[i].n};
-            const as_stored *r = &w->runs[i];
-            as_print_metrics_json(&w->c->out.buf, &m, 1, &(as_print_context){.model = w->systems[i].name, .task = r->task, .run = r->run});
+            const as_stored *r = &w->runs[w->systems[i].seed - w->preds]; /* of the first seed; several have no run of their own */
+            as_print_metrics_json(&w->c->out.buf, &m, 1, &(as_print_context){.model = w->systems[i].name, .task = r->task, .run = w->systems[i].seeds > 1 ? 0 : r->run});
         }
     as_report_contest_json(&w->c->out.buf, &w->result, w->systems);
+}
+
+/* --all-tests */
+static as_status print_other_methods(const comparing *w, as_err *err) {
+    as_buf *b = &w->c->out.buf;
+    as_more more;
+    if (!w->c->p.o.all_tests) return AS_OK;
+    AS_TRY(as_more_of(&more, &w->contest, &w->result, err));
+    if (w->c->p.o.json) as_print_more_json(b, &w->contest, &more), as_print_abilities_json(b, &w->contest, &more.abilities);
+    else as_print_more(b, &w->contest, &w->result, &more), as_buf_char(b, '\n'), as_print_abilities(b, &w->contest, &more.abilities);
+    as_more_free(&more);
+    return AS_OK;
 }
 
 static as_status write_markdown(const comparing *w, as_err *err) {
@@ -176,6 +209,7 @@ as_status as_cmd_compare(as_cli *c, as_err *err) {
     bool fails = false;
     if (s == AS_OK && c->p.o.json) print_json(&w);
     else if (s == AS_OK) print_text(&w);
+    if (s == AS_OK) s = print_other_methods(&w, err);
     if (s == AS_OK) s = as_cli_gate(c, &w.contest, &w.result, &fails, err);
     if (s == AS_OK && c->p.o.markdown) s = write_markdown(&w, err);
     release(&w);

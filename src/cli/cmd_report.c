@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+typedef struct kept { char **v; size_t n, cap; } kept; /* analyses, JSON */
 typedef struct curve { as_report_step *v; size_t n, cap; } curve;
 typedef struct reporting {
     as_cli *c;
@@ -20,6 +21,9 @@ typedef struct reporting {
     as_eval_result *results;
     as_predictions *preds;     /* in the order of the systems */
     curve *curves;
+    kept *analyses;
+    as_buf bench;              /* its result, JSON */
+    as_labels labels;          /* of the bench; count 0: those of the first run */
     as_report_run *runs;
     as_system *systems;
     int system_count;
@@ -33,7 +37,12 @@ static void release(reporting *w) {
         if (w->stored) as_stored_free(&w->stored[i]);
         if (w->results) as_eval_result_free(&w->results[i]);
         if (w->curves) as_free(w->curves[i].v);
+        for (size_t k = 0; w->analyses && k < w->analyses[i].n; k++) as_free(w->analyses[i].v[k]);
+        if (w->analyses) as_free(w->analyses[i].v);
     }
+    for (int i = 0; i < w->labels.count; i++) as_free(w->labels.names[i]);
+    as_free(w->labels.names), as_free(w->analyses);
+    as_buf_free(&w->bench);
     as_free(w->stored), as_free(w->results), as_free(w->preds), as_free(w->curves), as_free(w->runs), as_free(w->systems);
     as_contest_result_free(&w->decision);
     as_refs_free(&w->refs);
@@ -44,8 +53,8 @@ static as_status allocate(reporting *w, as_err *err) {
     const size_t n = w->refs.n;
     w->count = (int)n;
     w->stored = as_calloc(n, sizeof *w->stored), w->results = as_calloc(n, sizeof *w->results), w->preds = as_calloc(n, sizeof *w->preds);
-    w->curves = as_calloc(n, sizeof *w->curves), w->runs = as_calloc(n, sizeof *w->runs), w->systems = as_calloc(n, sizeof *w->systems);
-    const bool ok = w->stored && w->results && w->preds && w->curves && w->runs && w->systems;
+    w->curves = as_calloc(n, sizeof *w->curves), w->analyses = as_calloc(n, sizeof *w->analyses), w->runs = as_calloc(n, sizeof *w->runs), w->systems = as_calloc(n, sizeof *w->systems);
+    const bool ok = w->stored && w->results && w->preds && w->curves && w->analyses && w->runs && w->systems;
     return ok ? AS_OK : as_fail_nomem(err, "a report", n * sizeof *w->runs);
 }
 
@@ -117,11 +126,21 @@ static as_status slices(reporting *w, int i, const as_job *j, as_err *err) {
     return s;
 }
 
+static as_status keep_analysis(void *ctx, const char *kind, const char *name, const char *json, as_err *err) {
+    (void)kind, (void)name;
+    kept *k = ctx;
+    if (!as_grow(&k->v, &k->cap, k->n + 1, sizeof *k->v) || !(k->v[k->n] = as_strdup(json))) return as_fail_nomem(err, "an analysis", 0);
+    k->n++;
+    return AS_OK;
+}
+
 /* --- one run --- */
 static as_status read_run(reporting *w, int i, as_store *store, const as_job *j, as_err *err) {
     as_stored *s = &w->stored[i];
     as_eval_result *r = &w->results[i];
     AS_TRY(as_stored_open(s, store, w->refs.v[i].run, err));
+    AS_TRY(as_stored_relabel(s, w->labels.count ? &w->labels : &w->stored[0].labels, err));
+    AS_TRY(as_store_analyses_each(store, s->run, keep_analysis, &w->analyses[i], err));
     AS_TRY(as_find_positive(&s->p, j->positive, err));
     AS_TRY(as_score_predictions(&s->p, s->cluster, j, j->threads, r, err));
     const as_run_cost cost = as_run_cost_parse(s->result_json);
@@ -130,7 +149,8 @@ static as_status read_run(reporting *w, int i, as_store *store, const as_job *j,
     if (!r->model || !r->task || !r->dtype || !r->isa) return as_fail_nomem(err, "a report", 0);
     AS_TRY(slices(w, i, j, err));
     if (w->refs.v[i].finetune > 0) AS_TRY(as_store_logs_each(store, w->refs.v[i].finetune, log_line, &w->curves[i], err));
-    w->runs[i] = (as_report_run){.stored = s, .result = r, .slices = r->slices, .slice_count = r->slice_count, .steps = w->curves[i].v, .step_count = w->curves[i].n};
+    w->runs[i] = (as_report_run){.stored = s, .result = r, .slices = r->slices, .slice_count = r->slice_count, .steps = w->curves[i].v, .step_count = w->curves[i].n,
+                                 .analyses = (const char *const *)w->analyses[i].v, .analysis_count = w->analyses[i].n};
     return AS_OK;
 }
 
@@ -158,12 +178,10 @@ static void make_systems(reporting *w) {
 }
 
 /* A bench knows parameters and times of training, and what it compared: the page's verdict is the bench's. */
-static as_status read_costs(reporting *w, as_store *store, as_err *err) {
-    as_buf json = {0};
+static as_status read_costs(reporting *w, as_err *err) {
     as_json *doc = NULL;
     if (!w->refs.bench) return AS_OK;
-    as_status s = as_refs_result(&json, store, w->refs.bench, err);
-    if (s == AS_OK) s = as_json_parse(&doc, as_buf_view(&json), "a bench's result", 0, err);
+    as_status s = as_json_parse(&doc, as_buf_view(&w->bench), "a bench's result", 0, err);
     const as_json *all = s == AS_OK ? as_json_get(doc, "systems") : NULL;
     for (size_t k = 0; k < as_json_count(all); k++)
         for (int i = 0; i < w->system_count; i++) {
@@ -180,8 +198,26 @@ static as_status read_costs(reporting *w, as_store *store, as_err *err) {
     }
     if (s == AS_OK && w->metrics.failed) s = as_fail_nomem(err, "a report", 0);
     as_json_free(doc);
-    as_buf_free(&json);
     return s;
+}
+
+/* The order of the labels is the bench's, whatever its first cell has. */
+static as_status read_labels(reporting *w, as_store *store, as_err *err) {
+    as_json *doc = NULL;
+    if (!w->refs.bench) return AS_OK;
+    AS_TRY(as_refs_result(&w->bench, store, w->refs.bench, err));
+    AS_TRY(as_json_parse(&doc, as_buf_view(&w->bench), "a bench's result", 0, err));
+    const as_json *all = as_json_get(doc, "labels");
+    const size_t n = as_json_count(all);
+    w->labels.names = as_calloc(n + 1, sizeof *w->labels.names);
+    bool ok = w->labels.names != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        const as_str name = as_json_str(as_json_at(all, i), AS_LIT(""));
+        ok = (w->labels.names[i] = as_strndup(name.p, name.n)) != NULL;
+        w->labels.count += ok;
+    }
+    as_json_free(doc);
+    return ok ? AS_OK : as_fail_nomem(err, "labels", 0);
 }
 
 static as_status read_all(reporting *w, const as_job *j, as_err *err) {
@@ -190,11 +226,12 @@ static as_status read_all(reporting *w, const as_job *j, as_err *err) {
     as_status s = AS_OK;
     for (int i = 0; s == AS_OK && i < w->c->p.arg_count; i++) s = as_refs_add(&w->refs, store, w->c->p.args[i], err);
     if (s == AS_OK) s = allocate(w, err);
+    if (s == AS_OK) s = read_labels(w, store, err);
     for (int i = 0; s == AS_OK && i < w->count; i++) {
         s = read_run(w, i, store, j, err);
         if (s == AS_OK && i > 0) s = as_stored_align(&w->stored[0], &w->stored[i], err);
     }
-    if (s == AS_OK) make_systems(w), s = read_costs(w, store, err);
+    if (s == AS_OK) make_systems(w), s = read_costs(w, err);
     as_store_close(store);
     return s;
 }
@@ -225,32 +262,20 @@ static as_status write_all(reporting *w, const as_report *r, as_err *err) {
     return AS_OK;
 }
 
-/* The words that were typed, to be typed again. */
-static void command_line(as_buf *b, const as_cli *c) {
-    as_buf_str(b, "assay report");
-    for (int i = 0; i < c->p.arg_count; i++) as_buf_fmt(b, " %s", c->p.args[i]);
-    if (strcmp(c->p.o.db, "assay.db") != 0) as_buf_fmt(b, " --db %s", c->p.o.db);
-    if (c->p.o.metric) as_buf_fmt(b, " --metric '%s'", c->p.o.metric);
-    if (c->p.o.out) as_buf_fmt(b, " -o %s", c->p.o.out);
-}
-
 as_status as_cmd_report(as_cli *c, as_err *err) {
     reporting w = {.c = c, .decision = {.best = -1}};
     as_job j;
-    as_buf command = {0};
     AS_TRY(as_cli_job(&j, c, NULL, err));
     as_status s = read_all(&w, &j, err);
     if (s == AS_OK && w.system_count > 1) {
         w.contest = (as_contest){.systems = w.systems, .count = w.system_count, .cluster = w.stored[0].cluster, .metrics = j.metrics || !w.metrics.n ? j.metrics : w.metrics.p, .level = j.level, .seed = j.seed, .threads = j.threads};
         s = as_contest_decide(&w.contest, &w.decision, err);
     }
-    command_line(&command, c);
     if (s == AS_OK) {
         const as_report r = {.title = w.stored[0].task, .runs = w.runs, .run_count = w.count, .contest = w.system_count > 1 ? &w.decision : NULL, .systems = w.systems,
-                             .system_count = w.system_count, .command = command.p ? command.p : "", .version = AS_VERSION, .level = j.level};
+                             .system_count = w.system_count, .command = c->line, .bench = w.bench.n ? w.bench.p : NULL, .version = AS_VERSION, .level = j.level};
         s = write_all(&w, &r, err);
     }
-    as_buf_free(&command);
     release(&w);
     return s == AS_OK ? as_out_flush(&c->out, true, err) : s;
 }

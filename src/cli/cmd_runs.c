@@ -42,7 +42,20 @@ static void run_json(as_buf *b, const as_run_info *r) {
     as_buf_real(b, r->started);
     as_buf_str(b, ",\"ended\":");
     as_buf_real(b, r->ended);
-    as_buf_fmt(b, ",\"config\":%s}\n", r->config_json && r->config_json[0] ? r->config_json : "null");
+    as_buf_fmt(b, ",\"config\":%s", r->config_json && r->config_json[0] ? r->config_json : "null");
+    as_buf_fmt(b, ",\"result\":%s}\n", r->result_json && r->result_json[0] ? r->result_json : "null");
+}
+
+/* Of a bench: the learning rates that its search tried. */
+static void print_tries(as_buf *b, const as_json *bench) {
+    const as_json *all = as_json_get(bench, "tries"), *systems = as_json_get(bench, "systems");
+    for (size_t i = 0; i < as_json_count(all); i++) {
+        const as_json *t = as_json_at(all, i);
+        const as_str name = as_json_str(as_json_get(as_json_at(systems, (size_t)as_json_int(as_json_get(t, "system"), 0)), "name"), AS_LIT("?"));
+        as_buf_fmt(b, "tried     %.*s, lr %g, %" PRId64 " steps: %.4f on the dev data (run %" PRId64 ")%s\n", (int)name.n, name.p, as_json_real(as_json_get(t, "lr"), NAN),
+                   as_json_int(as_json_get(t, "steps"), 0), as_json_real(as_json_get(t, "dev_score"), NAN), as_json_int(as_json_get(t, "run"), 0),
+                   as_json_bool(as_json_get(t, "kept"), false) ? ", kept" : "");
+    }
 }
 
 /* Of a bench: its cells and what they came to. */
@@ -53,6 +66,7 @@ static void print_verdict(as_buf *b, const as_run_info *r) {
     as_buf_str(b, "cells    ");
     for (size_t i = 0; i < as_json_count(cells); i++) as_buf_fmt(b, " %" PRId64, as_json_int(as_json_get(as_json_at(cells, i), "run"), 0));
     as_buf_char(b, '\n');
+    print_tries(b, doc);
     as_out_wrap(b, "verdict", 10, as_json_str(as_json_get(doc, "verdict"), AS_LIT("")));
     as_json_free(doc);
 }

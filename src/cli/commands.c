@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/file.h"
+#include "base/utf8.h"
 #include "run/job.h"
 
 // clang-format off
@@ -197,12 +199,43 @@ static as_status run_command(as_cli *c, const as_command *command, int argc, cha
     return command->run(c, err);
 }
 
+/* The words that were typed, to be typed again and to be stored: absolute paths, which are this machine's, as their last part. */
+static void put_word(as_buf *b, const char *word) {
+    const char *value = word[0] == '-' ? strchr(word, '=') : NULL; /* --data=/home/me/a.csv */
+    const char *path = value ? value + 1 : strncmp(word, "scratch:", 8) == 0 ? word + 8 : word;
+    as_buf shown = {0};
+    as_buf_add(&shown, word, (size_t)(path - word));
+    const size_t end = strlen(path);
+    as_buf_str(&shown, path[0] == '/' && end > 1 && path[end - 1] != '/' ? as_path_base(path) : path);
+    const char *s = shown.p ? shown.p : "";
+    if (*s && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+.,:/@%")] == '\0') {
+        as_buf_str(b, s);
+    } else {
+        as_buf_char(b, '\'');
+        for (; *s; s++)
+            if (*s == '\'') as_buf_str(b, "'\\''");
+            else as_buf_char(b, *s);
+        as_buf_char(b, '\'');
+    }
+    as_buf_free(&shown);
+}
+static const char *typed(as_cli *c, int argc, char **argv) {
+    as_buf b = {0}, valid = {0};
+    as_buf_str(&b, "assay");
+    for (int i = 1; i < argc; i++) as_buf_char(&b, ' '), put_word(&b, argv[i]);
+    (void)as_utf8_lossy(&valid, as_buf_view(&b));
+    const char *line = b.failed || valid.failed ? NULL : as_arena_text(&c->arena, as_buf_view(&valid));
+    as_buf_free(&b), as_buf_free(&valid);
+    return line;
+}
+
 int as_cli_main(int argc, char **argv) {
     as_err err = {.status = AS_OK};
     as_cli c = {.colour = wants_colour()};
     c.log = (as_log){write_log, &c};
     as_arena_init(&c.arena, 0);
     as_out_init(&c.out, 1);
+    c.line = typed(&c, argc, argv);
     hold_streams();
     set_signals();
     const as_command *command = argc > 1 ? as_command_find(argv[1]) : NULL;

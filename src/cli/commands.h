@@ -12,6 +12,7 @@ typedef struct as_cli {
     as_log log;           /* standard error */
     as_arena arena;       /* lives as long as the command */
     bool colour;          /* of standard error */
+    const char *line;     /* what was typed, for the record */
 } as_cli;
 
 typedef struct as_command {

@@ -67,6 +67,7 @@ as_status as_csv_out_open(as_csv_out **out, const char *path, const char *data, 
     if (!w) return as_fail_nomem(err, "--csv", sizeof *w);
     w->file.fd = -1;
     as_status s = data ? as_table_open(&w->table, data, opts, err) : AS_OK;
+    for (int c = 0; s == AS_OK && w->table && c < as_table_cols(w->table); c++) s = as_table_readable(w->table, c, err); /* all are written again */
     if (s == AS_OK) s = as_writer_open(&w->file, path, err);
     if (s != AS_OK) {
         as_table_free(w->table);

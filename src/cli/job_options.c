@@ -67,6 +67,7 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
     out->calibrate = o->calibrate, out->perturb = o->perturb, out->strength = o->strength;
     out->log = &c->log;
     out->progress_fd = o->quiet ? -1 : 2;
+    out->command_line = c->line;
     return AS_OK;
 }
 

@@ -59,7 +59,7 @@ typedef struct as_options {
     int64_t folds, seeds, search;
     const char *eval_data;
     double test_fraction;
-    bool no_baselines;
+    bool all_tests, no_baselines;
     const char *out, *db, *recipe, *isa, *dtype, *metric, *ci;
     bool again, dry_run, scratch;
     int64_t seed, threads, batch_tokens, max_length, top;

@@ -48,7 +48,7 @@ static as_status find_text(columns *c, const as_table *t, const as_data_cols *op
     return c->text >= 0 ? AS_OK : fail_column(t, "text", "--text", err);
 }
 
-static as_status find_columns(columns *c, const as_table *t, const as_data_cols *opts, as_err *err) {
+static as_status pick_columns(columns *c, const as_table *t, const as_data_cols *opts, as_err *err) {
     *c = (columns){-1, -1, -1, -1, -1};
     AS_TRY(find_text(c, t, opts, err));
     if (opts->pair && !as_is_composed(opts->pair, t)) AS_TRY(as_table_find(t, opts->pair, &c->pair, err));
@@ -59,6 +59,13 @@ static as_status find_columns(columns *c, const as_table *t, const as_data_cols 
     c->label = column_named(t, "label");
     if (c->label >= 0 && c->label == c->text) c->label = -1; /* the only column, by chance of that name */
     return c->label < 0 && opts->label_required ? fail_column(t, "label", "--label", err) : AS_OK;
+}
+
+/* Columns that were found by their usual names, too, must be such as are read. */
+static as_status find_columns(columns *c, const as_table *t, const as_data_cols *opts, as_err *err) {
+    AS_TRY(pick_columns(c, t, opts, err));
+    if (c->text >= 0) AS_TRY(as_table_readable(t, c->text, err));
+    return c->label >= 0 ? as_table_readable(t, c->label, err) : AS_OK;
 }
 
 static as_status find_slices(owned *o, const as_table *t, const as_data_cols *opts, as_err *err) {

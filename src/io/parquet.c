@@ -50,7 +50,31 @@ as_status as_pq_refuse(const as_pq *q, uint32_t node, const char *hint, const ch
     va_start(args, fmt);
     fail(q, node, hint, fmt, args);
     va_end(args);
+    *q->refused = node != AS_PQ_NO_NODE;
     return ASSAY_FORMAT;
+}
+
+bool as_pq_is_aside(const as_pq *q, uint32_t top) {
+    for (size_t i = 0; i < q->refusal_count; i++)
+        if (q->refusals[i].node == top) return true;
+    return false;
+}
+
+as_status as_pq_put_aside(as_pq *q, uint32_t node, as_status status) {
+    if (status == ASSAY_OK || !*q->refused) return status;
+    *q->refused = false;
+    while (q->nodes[node].parent != AS_PQ_NO_NODE)
+        node = q->nodes[node].parent;
+    if (as_pq_is_aside(q, node)) return ASSAY_OK; /* the first reason is told */
+    const as_err why = *q->err;
+    AS_TRY(as_pq_charge(q, 2 * sizeof *q->refusals)); /* twice: the table has a copy of each */
+    if (q->refusal_count >= 4096)
+        return status; /* each further column would be compared with all of these */
+    if (!as_grow(&q->refusals, &q->refusal_cap, q->refusal_count + 1, sizeof *q->refusals))
+        return as_pq_nomem(q);
+    q->refusals[q->refusal_count++] = (as_pq_refusal){node, why};
+    *q->err = (as_err){0};
+    return ASSAY_OK;
 }
 
 /* ---- memory ---- */
@@ -350,10 +374,10 @@ static as_status read_group(as_pq *q, const as_pq_group *group, size_t first, in
     for (uint32_t i = 1; i < q->node_count; i = q->nodes[i].next, col++) {
         const as_pq_node *const n = &q->nodes[i];
         const place to = {group, q->t->cells + first * q->t->cols + col, rows, pool};
-        if (n->type == AS_PQ_GROUP || n->repetition == AS_PQ_REPEATED)
-            AS_TRY(read_nested(q, i, &to));
-        else
-            AS_TRY(read_flat(q, i, &to));
+        if (as_pq_is_aside(q, i)) continue;
+        const bool nested = n->type == AS_PQ_GROUP || n->repetition == AS_PQ_REPEATED;
+        const as_status status = nested ? read_nested(q, i, &to) : read_flat(q, i, &to);
+        AS_TRY(as_pq_put_aside(q, i, status));
     }
     return ASSAY_OK;
 }
@@ -374,16 +398,36 @@ static as_status read_all(as_pq *q, int64_t limit, as_pq_pool *pool) {
     return ASSAY_OK;
 }
 
+/* Why columns are not read, to the table, by their place in it. */
+static as_status tell_refusals(as_pq *q) {
+    if (q->refusal_count == 0) return ASSAY_OK;
+    AS_TRY(as_pq_charge(q, q->t->cols * (uint64_t)sizeof *q->t->refused));
+    if (!(q->t->refused = as_calloc(q->t->cols, sizeof *q->t->refused))) return as_pq_nomem(q);
+    size_t col = 0;
+    for (uint32_t i = 1; i < q->node_count; i = q->nodes[i].next, col++)
+        for (size_t k = 0; k < q->refusal_count; k++)
+            if (q->refusals[k].node == i) q->t->refused[col] = q->refusals[k].err;
+    return ASSAY_OK;
+}
+
 as_status as_parquet_parse(as_table *t, const as_table_opts *opts, uint64_t budget, as_err *err) {
-    as_pq q = {.t = t, .p = (const uint8_t *)t->text.p, .budget = budget, .err = err};
+    as_err local = {0}; /* what is refused is kept, also when nobody asks for errors */
+    bool refused = false;
+    as_pq q = {.t = t,
+               .p = (const uint8_t *)t->text.p,
+               .budget = budget,
+               .err = err != NULL ? err : &local,
+               .refused = &refused};
     as_pq_pool pool = {0};
     q.lossy = opts->encoding == AS_UTF8_LOSSY;
-    const as_status status = read_all(&q, opts->limit, &pool);
+    as_status status = read_all(&q, opts->limit, &pool);
+    if (status == ASSAY_OK) status = tell_refusals(&q);
     t->blocks = pool.first;
     if (status == ASSAY_OK && !q.views) as_buf_free(&t->text);
     as_free(q.nodes);
     as_free(q.leaves);
     as_free(q.groups);
     as_free(q.chunks);
+    as_free(q.refusals);
     return status;
 }

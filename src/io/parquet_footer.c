@@ -275,7 +275,7 @@ static as_status read_node(as_pq *q, as_tc *r, size_t *left, uint32_t parent, in
             return as_pq_nomem(q);
         q->leaves[q->leaf_count++] = at;
         q->nodes[at].type = (as_pq_type)e.type;
-        AS_TRY(set_leaf(q, at, &e));
+        AS_TRY(as_pq_put_aside(q, at, set_leaf(q, at, &e)));
     }
     const int64_t children = q->nodes[at].type == AS_PQ_GROUP ? e.children : 0;
     const int32_t id = e.logical.id != 0 ? e.logical.id : of_converted(&e).id;

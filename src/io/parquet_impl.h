@@ -122,8 +122,17 @@ typedef struct as_pq {
     size_t group;    /* being read, for messages; from 1 */
     bool lossy;
     bool views; /* cells point into the file itself */
+    bool *refused; /* set by as_pq_refuse: sound, but not read */
+    struct as_pq_refusal *refusals; /* columns that are not read, and why */
+    size_t refusal_count, refusal_cap;
     as_err *err;
 } as_pq;
+
+/* A column that is not read does not spoil the others: the error waits until it is asked for. */
+typedef struct as_pq_refusal {
+    uint32_t node; /* of the top level */
+    as_err err;
+} as_pq_refusal;
 
 enum { AS_PQ_NO_NODE = 0, AS_PQ_MAX_DEPTH = 64 }; /* node 0 is the root, which is no column */
 
@@ -132,6 +141,9 @@ enum { AS_PQ_NO_NODE = 0, AS_PQ_MAX_DEPTH = 64 }; /* node 0 is the root, which i
 as_status as_pq_fail(const as_pq *q, uint32_t node, const char *fmt, ...) AS_PRINTF(3, 4);
 as_status as_pq_refuse(const as_pq *q, uint32_t node, const char *hint, const char *fmt, ...)
     AS_PRINTF(4, 5);
+/* After a failure at `node`: when it was refused, keep why with its column, and go on; else the failure. */
+as_status as_pq_put_aside(as_pq *q, uint32_t node, as_status status) AS_CHECKED;
+bool as_pq_is_aside(const as_pq *q, uint32_t top); /* the column with this node of the top level */
 /* Take bytes from the budget, or fail. */
 as_status as_pq_charge(as_pq *q, uint64_t bytes) AS_CHECKED;
 /* n bytes that live as long as the pool; NULL when the budget or the memory does not allow it. */

@@ -239,6 +239,7 @@ void as_table_free(as_table *t) {
     as_free(t->cell_col);
     as_free(t->row_first);
     as_free(t->row_line);
+    as_free(t->refused);
     for (as_table_block *b = t->blocks, *next; b != NULL; b = next) {
         next = b->next;
         as_free(b);
@@ -345,6 +346,12 @@ static as_status fail_no_column(const as_table *t, const char *name, as_err *err
     return ASSAY_USAGE;
 }
 
+as_status as_table_readable(const as_table *t, int col, as_err *err) {
+    if (t->refused == NULL || t->refused[col].status == ASSAY_OK) return ASSAY_OK;
+    if (err != NULL) *err = t->refused[col];
+    return t->refused[col].status;
+}
+
 as_status as_table_find(const as_table *t, const char *name, int *col, as_err *err) {
     int64_t number;
     *col = -1;
@@ -359,10 +366,10 @@ as_status as_table_find(const as_table *t, const char *name, int *col, as_err *e
         }
         *col = (int)i;
     }
-    if (*col >= 0) return ASSAY_OK;
+    if (*col >= 0) return as_table_readable(t, *col, err);
     if (as_parse_i64(as_str_of(name), &number) && number >= 1 && number <= (int64_t)t->cols) {
         *col = (int)(number - 1);
-        return ASSAY_OK;
+        return as_table_readable(t, *col, err);
     }
     return fail_no_column(t, name, err);
 }

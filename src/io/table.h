@@ -57,6 +57,10 @@ void as_table_warn_replaced(const as_table *t, const as_log *log); /* says how m
  * column "x"" and the hint `the columns are a, b; did you mean "b"?`. */
 as_status as_table_find(const as_table *t, const char *name, int *col, as_err *err) AS_CHECKED;
 
+/* A Parquet file may have columns of types or encodings that are not read; nobody minds until one is asked for. as_table_find
+ * asks; who takes columns by their place asks here. AS_FORMAT with the column's name and what it is. */
+as_status as_table_readable(const as_table *t, int col, as_err *err) AS_CHECKED;
+
 /* Parse from memory: fuzz and tests. `where` names the text in errors, and stands for the file's
  * name in AUTO. */
 as_status as_table_parse(as_table **out, as_str bytes, const char *where, const as_table_opts *opts,

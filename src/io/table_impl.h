@@ -33,6 +33,7 @@ struct as_table {
     int64_t *row_line;
     size_t rows, line_cap;
     int64_t replaced;
+    as_err *refused; /* [cols] what keeps a column from being read (status OK: nothing); or NULL */
     bool has_header, is_csv;
 };
 

@@ -19,6 +19,7 @@ static bool has_steps(const as_report_run *run) { return run->step_count > 0; }
 static bool has_slices(const as_report_run *run) { return run->slice_count > 0; }
 static bool has_items(const as_report_run *run) { return run->stored != NULL; }
 static bool has_confusion(const as_report_run *run) { return run->result && run->result->confusion && run->result->num_labels > 0; }
+static bool has_perturbed(const as_report_run *run) { return as_html_has_analysis(run, "perturbation"); }
 static bool has_probs(const as_report_run *run) {
     return run->stored && run->stored->p.kind == AS_PRED_CLASS && run->stored->p.probs && run->stored->p.gold && run->stored->p.num_labels > 1 && run->stored->n > 0;
 }
@@ -352,6 +353,7 @@ static void per_run(as_buf *out, const as_report *r, const char *id, const char 
         done++;
     }
     as_buf_str(out, "</div>\n");
+    if (has == has_probs) as_html_risk(out, r, has_probs), as_html_calibrated(out, r);
     if (with > done) as_buf_fmt(out, "<p class=\"warn\">The first %d of %d runs are shown.</p>\n", done, with);
     as_buf_str(out, "</section>\n");
 }
@@ -361,7 +363,7 @@ static void contents(as_buf *out, const as_report *r) {
     const struct { const char *id, *name; bool there; } parts[] = {
         {"scores", "Scores", true}, {"differences", "Differences", r->contest && r->contest->comparison_count > 0},
         {"cost", "Cost", costs(NULL, r)}, {"learning", "Learning curves", any(r, has_steps)}, {"confusion", "Confusion", any(r, has_confusion)},
-        {"calibration", "Calibration", any(r, has_probs)}, {"slices", "Slices", any(r, has_slices)},
+        {"calibration", "Calibration", any(r, has_probs)}, {"robustness", "Robustness", any(r, has_perturbed)}, {"slices", "Slices", any(r, has_slices)},
         {"errors", "Errors", any(r, has_items)}, {"provenance", "Provenance", true}};
     as_buf_str(out, "<nav aria-label=\"Contents\"><ul>");
     for (size_t i = 0; i < AS_COUNT(parts); i++)
@@ -402,8 +404,10 @@ as_status as_report_html(as_buf *out, const as_report *r, as_err *err) {
     curves(out, r);
     per_run(out, r, "confusion", "Confusion", has_confusion);
     per_run(out, r, "calibration", "Calibration", has_probs);
+    as_html_perturbed(out, r);
     as_html_slices(out, r);
     as_report_items(out, r);
+    as_html_search(out, r);
     as_html_provenance(out, r);
     as_buf_str(out, "</main>\n<footer>assay");
     if (r->version) as_buf_char(out, ' '), as_report_text(out, r->version, 40);

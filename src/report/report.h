@@ -17,6 +17,8 @@ typedef struct as_report_run {
     size_t slice_count;
     const as_report_step *steps;     /* learning curve of the training that made it; may be empty */
     size_t step_count;
+    const char *const *analyses;     /* JSON objects that were stored with it (run/analyses.h) */
+    size_t analysis_count;
 } as_report_run;
 
 typedef struct as_report {
@@ -26,7 +28,8 @@ typedef struct as_report {
     const as_contest_result *contest; /* NULL with one system */
     const as_system *systems;         /* of the contest: names and costs */
     int system_count;
-    const char *command;              /* the exact command that repeats it */
+    const char *command;              /* the exact command that writes this page */
+    const char *bench;                /* result of the bench that the runs are of (JSON), or NULL */
     const char *version;
     double level;
 } as_report;

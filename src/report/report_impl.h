@@ -82,6 +82,7 @@ typedef struct as_bin { double confidence, right; int64_t n; } as_bin; /* means,
  * exactly 1). Returns the ECE, NaN without items. */
 double as_report_bins(as_bin bins[AS_REPORT_BINS + 1], const as_predictions *p);
 void as_svg_reliability(as_buf *out, const char *name, const as_predictions *p);
+void as_svg_bins(as_buf *out, const char *name, const as_bin bins[AS_REPORT_BINS + 1], double ece);
 void as_svg_confusion(as_buf *out, const char *name, char *const *labels, int count, const int64_t *cells);
 
 /* Which part of a plot belongs to which values; log: of positive values only. */
@@ -107,6 +108,13 @@ void as_svg_marker(as_buf *out, int series, double x_percent, double y, bool hol
 /* --- style.c, html_items.c --- */
 void as_report_style(as_buf *out);
 void as_report_items(as_buf *out, const as_report *r); /* the section of errors, with its script */
+
+/* --- html_analyses.c --- */
+bool as_html_has_analysis(const as_report_run *run, const char *kind);
+void as_html_risk(as_buf *out, const as_report *r, bool (*has)(const as_report_run *)); /* one curve for each run that `has` probabilities */
+void as_html_calibrated(as_buf *out, const as_report *r);
+void as_html_perturbed(as_buf *out, const as_report *r);
+void as_html_search(as_buf *out, const as_report *r);
 
 /* --- html.c --- */
 void as_html_head(as_buf *out, const char *id, const char *title);     /* opens a <section> */

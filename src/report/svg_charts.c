@@ -183,7 +183,10 @@ void as_svg_reliability(as_buf *out, const char *name, const as_predictions *p) 
     as_bin bins[AS_REPORT_BINS + 1];
     if (p->kind != AS_PRED_CLASS || !p->probs || !p->gold || p->num_labels < 2 || p->n < 1) return;
     const double ece = as_report_bins(bins, p);
-    if (!isfinite(ece)) return;
+    if (isfinite(ece)) as_svg_bins(out, name, bins, ece);
+}
+
+void as_svg_bins(as_buf *out, const char *name, const as_bin bins[AS_REPORT_BINS + 1], double ece) {
     as_buf title = {0};
     as_report_plain(&title, name, AS_REPORT_NAME), as_buf_str(&title, ": share right against confidence, ECE ");
     as_report_fixed(&title, ece, 4, "", false);

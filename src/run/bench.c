@@ -53,11 +53,20 @@ static as_status stored_cost(const as_bench *w, int64_t run, as_run_cost *out, a
     return s;
 }
 
-static as_status evaluate(as_bench *w, as_bench_cell *cell, const char *model, const char *doing, as_err *err) {
+/* A checkpoint that numbers the labels in its own way (`fit`) scores with its own numbers; gather brings them into the task's. */
+static as_status evaluate(as_bench *w, as_bench_cell *cell, const char *model, const char *doing, as_fit fit, as_err *err) {
     as_job j = w->b->job;
+    as_data_cols cols = w->cols;
+    const as_labels *labels = &w->train.labels;
     j.model = model, j.model_name = w->names[cell->system], j.task_name = w->task, j.doing = doing;
+    if (fit == AS_FIT_BY_NAME) {
+        cols.labels = NULL;
+        if (!j.positive && labels->count == 2) j.positive = labels->names[1]; /* the task's second label, wherever it stands */
+    }
     as_peak_memory_reset();
-    AS_TRY(as_run_eval(&j, w->test_path, &w->cols, NULL, NULL, &cell->result, err));
+    as_whole_begin(j.whole, w->cost[cell->system].eval_seconds);
+    AS_TRY(as_run_eval(&j, w->test_path, &cols, NULL, NULL, &cell->result, err));
+    as_whole_end(j.whole, !cell->result.from_store);
     cell->eval_run = cell->result.run;
     return AS_OK;
 }
@@ -69,7 +78,7 @@ static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err 
     as_buf_fmt(&path, "%s/%s-seed%" PRIu64, w->b->out, w->names[i], cell->seed);
     for (size_t k = strlen(w->b->out) + 1; !path.failed && k < path.n; k++)
         if (path.p[k] == '/') path.p[k] = '_'; /* a Hub id */
-    as_buf_fmt(&doing, "fine-tune %s, seed %" PRId64 " of %" PRId64 " (%zu of %" PRId64 ")", w->names[i], number, w->b->seeds, w->out->cell_count, w->planned);
+    as_buf_fmt(&doing, "fine-tune %s, seed %" PRId64 " of %" PRId64, w->names[i], number, w->b->seeds);
     as_status s = path.failed || doing.failed ? as_fail_nomem(err, "a path", 0) : AS_OK;
     as_finetune_result t = {0};
     if (s == AS_OK) {
@@ -77,14 +86,18 @@ static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err 
         const as_log later = {.write = drop_warnings, .ctx = (void *)(uintptr_t)w->b->job.log};
         f.recipe.lr = lr, f.job.doing = doing.p;
         if (number > 1) f.job.log = &later;
-        as_log_line(w->b->job.log, AS_INFO, "%s", doing.p);
+        char left[32];
+        as_format_time(left, sizeof left, as_whole_left(f.job.whole));
+        as_log_line(w->b->job.log, AS_INFO, "%s: %zu of %" PRId64 ", at most %s left for all", doing.p, w->out->cell_count, w->planned, left);
         as_peak_memory_reset();
+        as_whole_begin(f.job.whole, w->cost[i].plan.seconds);
         s = as_run_finetune(&f, &t, err);
+        if (s == AS_OK) as_whole_end(f.job.whole, !t.from_store);
     }
     if (s == AS_OK) {
         cell->finetune_run = t.run;
         as_finetune_result_free(&t);
-        s = evaluate(w, cell, path.p, doing.p, err);
+        s = evaluate(w, cell, path.p, doing.p, AS_FIT_AS_IS, err);
     }
     as_buf_free(&path), as_buf_free(&doing);
     return s;
@@ -101,21 +114,39 @@ static as_status plan_model(as_bench *w, int model, as_plan *plan, as_err *err) 
     return AS_OK;
 }
 
-typedef struct grid { bool *fits; as_plan *plans; } grid;
+/* A checkpoint with a head for the task: scoring is all that it costs. */
+static as_status plan_scoring(as_bench *w, int model, double *seconds, as_err *err) {
+    as_job j = w->b->job;
+    as_eval_result r;
+    as_data_cols cols = w->cols;
+    if (w->cost[model].fit == AS_FIT_BY_NAME) cols.labels = NULL;
+    j.model = w->b->models[model], j.dry_run = true, j.log = NULL, j.calibrate = j.perturb = NULL;
+    AS_TRY(as_run_eval(&j, w->test_path, &cols, NULL, NULL, &r, err));
+    *seconds = r.seconds;
+    as_eval_result_free(&r);
+    return AS_OK;
+}
 
-static as_status plan_all(as_bench *w, grid *g, as_err *err) {
+static as_status plan_all(as_bench *w, as_err *err) {
     const as_bench_job *b = w->b;
     as_bench_result *r = w->out;
-    g->fits = as_calloc((size_t)b->model_count, sizeof *g->fits), g->plans = as_calloc((size_t)b->model_count, sizeof *g->plans);
-    if (!g->fits || !g->plans) return as_fail_nomem(err, "a plan", 0);
+    if (!(w->cost = as_calloc((size_t)r->count, sizeof *w->cost))) return as_fail_nomem(err, "a plan", 0);
     for (int i = 0; i < b->model_count; i++) {
-        if (!(b->scratch && b->scratch[i])) AS_TRY(as_head_fits(&g->fits[i], b->models[i], &w->train, err));
-        w->planned += g->fits[i] ? 1 : b->seeds;
-        if (g->fits[i]) continue;
-        AS_TRY(plan_model(w, i, &g->plans[i], err));
-        const double search = b->search > 0 ? (double)b->search * 0.25 + (double)((b->search + 1) / 2) * (b->search > 1 ? 0.5 : 0.0) : 0.0;
-        r->plan_seconds += g->plans[i].seconds * ((double)b->seeds + search);
-        if (g->plans[i].bytes > r->plan_bytes) r->plan_bytes = g->plans[i].bytes;
+        as_bench_cost *c = &w->cost[i];
+        if (!(b->scratch && b->scratch[i])) AS_TRY(as_head_fits(&c->fit, b->models[i], &w->train, err));
+        const bool trains = c->fit == AS_FIT_NONE;
+        w->planned += trains ? b->seeds : 1;
+        if (trains) {
+            AS_TRY(plan_model(w, i, &c->plan, err));
+            c->eval_seconds = c->plan.item_seconds * (double)w->test.n;
+            const double train = c->plan.seconds * ((double)b->seeds + as_bench_search_share(b->search));
+            r->plan_seconds += train;
+            if (b->job.whole) b->job.whole->planned += train + c->eval_seconds * (double)b->seeds;
+        } else {
+            AS_TRY(plan_scoring(w, i, &c->eval_seconds, err));
+            if (b->job.whole) b->job.whole->planned += c->eval_seconds;
+        }
+        if (c->plan.bytes > r->plan_bytes) r->plan_bytes = c->plan.bytes;
     }
     return AS_OK;
 }
@@ -130,20 +161,24 @@ static as_status count_parameters(const as_bench_job *b, int i, int64_t *out, as
     return AS_OK;
 }
 
-static as_status model_cells(as_bench *w, int i, const grid *g, as_err *err) {
+static as_status model_cells(as_bench *w, int i, as_err *err) {
     const as_bench_job *b = w->b;
     as_system *y = &w->out->systems[i];
-    y->parameters = g->plans[i].parameters;
-    if (g->fits[i]) AS_TRY(count_parameters(b, i, &y->parameters, err));
+    const as_bench_cost *c = &w->cost[i];
+    const bool trains = c->fit == AS_FIT_NONE;
+    y->parameters = c->plan.parameters;
+    if (!trains) AS_TRY(count_parameters(b, i, &y->parameters, err));
     double lr = b->recipe.lr;
-    if (!g->fits[i] && b->search > 0) AS_TRY(as_bench_search(w, i, g->plans[i].steps, &lr, err));
+    if (trains && b->search > 0) AS_TRY(as_bench_search(w, i, &c->plan, &lr, err));
     /* A head that is there is evaluated as it is: it has one seed only. */
-    for (int64_t s = 0; s < (g->fits[i] ? 1 : b->seeds); s++) {
+    for (int64_t s = 0; s < (trains ? b->seeds : 1); s++) {
         as_bench_cell *cell = new_cell(w, i, b->recipe.seed + (uint64_t)s);
         if (!cell) return as_fail_nomem(err, "the grid", 0);
         char doing[512];
         snprintf(doing, sizeof doing, "evaluate %s", w->names[i]);
-        AS_TRY(g->fits[i] ? evaluate(w, cell, b->models[i], doing, err) : train_cell(w, cell, lr, err));
+        if (!trains && c->fit == AS_FIT_BY_NAME)
+            as_log_line(b->job.log, AS_INFO, "%s numbers the labels in an order of its own: they are matched by name", w->names[i]);
+        AS_TRY(trains ? train_cell(w, cell, lr, err) : evaluate(w, cell, b->models[i], doing, c->fit, err));
     }
     return AS_OK;
 }
@@ -171,6 +206,7 @@ static as_status gather(as_bench *w, as_err *err) {
     as_status s = AS_OK;
     for (size_t i = 0; s == AS_OK && i < r->cell_count; i++) {
         s = as_stored_open(&w->stored[i], store, r->cells[i].eval_run, err);
+        if (s == AS_OK) s = as_stored_relabel(&w->stored[i], &w->train.labels, err);
         if (s == AS_OK && i > 0) s = as_stored_align(&w->stored[0], &w->stored[i], err);
         w->preds[i] = w->stored[i].p;
         if (s == AS_OK) s = as_find_positive(&w->preds[i], w->b->job.positive, err);
@@ -240,20 +276,22 @@ static as_status check(const as_bench_job *b, as_err *err) {
     return AS_OK;
 }
 
-static as_status bench(as_bench *w, as_err *err) {
-    const as_bench_job *b = w->b;
+static as_status plan(as_bench *w, as_err *err) {
     as_bench_result *r = w->out;
-    grid g = {0};
-    AS_TRY(check(b, err));
+    AS_TRY(check(w->b, err));
     AS_TRY(name_systems(w, err));
     AS_TRY(as_bench_data(w, err));
     r->train_items = w->train.n, r->test_items = w->test.n;
-    as_status s = plan_all(w, &g, err);
-    if (s == AS_OK && r->plan_seconds > 0)
-        as_log_line(b->job.log, AS_INFO, "needs about %.0f s of training and %" PRIu64 " MB, less what is stored", r->plan_seconds, r->plan_bytes >> 20);
-    for (int i = 0; s == AS_OK && !b->job.dry_run && i < b->model_count; i++) s = model_cells(w, i, &g, err);
-    as_free(g.fits), as_free(g.plans);
-    if (s != AS_OK || b->job.dry_run) return s;
+    AS_TRY(plan_all(w, err));
+    if (r->plan_seconds > 0)
+        as_log_line(w->b->job.log, AS_INFO, "needs about %.0f s of training and %" PRIu64 " MB, less what is stored", r->plan_seconds, r->plan_bytes >> 20);
+    return AS_OK;
+}
+
+static as_status work(as_bench *w, as_err *err) {
+    const as_bench_job *b = w->b;
+    as_bench_result *r = w->out;
+    for (int i = 0; i < b->model_count; i++) AS_TRY(model_cells(w, i, err));
     AS_TRY(baseline_cells(w, err));
     r->isa = as_strdup(r->cells[0].result.isa), r->task = as_strdup(w->task), r->threads = r->cells[0].result.threads;
     if (!r->isa || !r->task) return as_fail_nomem(err, "a result", 0);
@@ -280,6 +318,14 @@ static as_status rank(as_bench_result *const *results, int n, as_bench_ranks *ra
     return s;
 }
 
+static as_status over_tasks(as_bench_ranks *ranks, const as_contest *const *c, const as_contest_result *const *r, int n, as_err *err) {
+    int best = 0;
+    for (int i = 1; i < c[0]->count; i++)
+        if (ranks->mean_rank[i] < ranks->mean_rank[best]) best = i;
+    if (!(ranks->ropes = as_calloc((size_t)c[0]->count, sizeof *ranks->ropes))) return as_fail_nomem(err, "ranks", 0);
+    return as_bayes_of_tasks(ranks->ropes, best, c, r, n, err);
+}
+
 as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *ranks, as_err *err) {
     *ranks = (as_bench_ranks){.friedman_p = NAN, .critical_difference = NAN};
     as_contest_result **decisions = as_calloc((size_t)n, sizeof *decisions);
@@ -292,19 +338,38 @@ as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *
     if (s == AS_OK) s = as_contests_adjust(decisions, contests, n, err);
     for (int t = 0; s == AS_OK && t < n; t++) s = as_bench_store(results[t]->owned, err);
     if (s == AS_OK && n > 1) s = rank(results, n, ranks, err);
+    const as_contest_result *const *read = (const as_contest_result *const *)decisions;
+    if (s == AS_OK && n > 1) s = as_abilities_of(&ranks->abilities, contests, read, n, err);
+    if (s == AS_OK && n > 1) s = over_tasks(ranks, contests, read, n, err);
     as_free(decisions), as_free(contests);
-    if (s != AS_OK) as_free(ranks->mean_rank), ranks->mean_rank = NULL;
+    if (s != AS_OK) as_bench_ranks_free(ranks);
     return s;
 }
+void as_bench_ranks_free(as_bench_ranks *r) {
+    as_free(r->mean_rank), as_free(r->ropes);
+    as_abilities_free(&r->abilities);
+    *r = (as_bench_ranks){.friedman_p = NAN};
+}
 
-as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) {
+as_status as_bench_plan(const as_bench_job *b, as_bench_result *out, as_err *err) {
     *out = (as_bench_result){.decision = {.best = -1}};
     as_bench *w = as_calloc(1, sizeof *w);
     if (!w) return as_fail_nomem(err, "a bench", sizeof *w);
     w->b = b, w->out = out, out->owned = w;
-    const as_status s = bench(w, err);
+    const as_status s = plan(w, err);
     if (s != AS_OK) as_bench_result_free(out);
     return s;
+}
+
+as_status as_bench_work(as_bench_result *out, as_err *err) {
+    const as_status s = work(out->owned, err);
+    if (s != AS_OK) as_bench_result_free(out);
+    return s;
+}
+
+as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) {
+    AS_TRY(as_bench_plan(b, out, err));
+    return b->job.dry_run ? AS_OK : as_bench_work(out, err);
 }
 
 void as_bench_result_free(as_bench_result *r) {
@@ -316,7 +381,7 @@ void as_bench_result_free(as_bench_result *r) {
     for (int i = 0; w && w->names && i < r->count; i++) as_free(w->names[i]);
     if (w) {
         as_records_free(&w->train), as_records_free(&w->test);
-        as_free(w->names), as_free(w->stored), as_free(w->preds), as_free(w->train_path), as_free(w->dev_path), as_free(w->test_path), as_free(w->labels), as_free(w->task);
+        as_free(w->names), as_free(w->cost), as_free(w->stored), as_free(w->preds), as_free(w->train_path), as_free(w->dev_path), as_free(w->test_path), as_free(w->labels), as_free(w->task);
     }
     as_contest_result_free(&r->decision);
     as_free(r->cells), as_free(r->tries), as_free(r->systems), as_free(r->isa), as_free(r->task), as_free(w);

@@ -2,7 +2,7 @@
 #ifndef AS_RUN_BENCH_H
 #define AS_RUN_BENCH_H
 
-#include "run/compare.h"
+#include "run/compare_more.h"
 
 typedef struct as_bench_job {
     as_job job;                    /* db is needed; model and names are set for each cell */
@@ -44,14 +44,21 @@ typedef struct as_bench_result {
     void *owned;
 } as_bench_result;
 
-/* With job.dry_run only the plan is filled. A finished cell comes from the store and the folder; an interrupted bench goes on. */
+/* In two steps, so that several benches know what all of them will take before the first begins: read the data, split it, predict
+ * (job.whole, if any, gets what is planned; b is read until the end); and do the work. What fails is freed. */
+as_status as_bench_plan(const as_bench_job *b, as_bench_result *out, as_err *err) AS_CHECKED;
+as_status as_bench_work(as_bench_result *out, as_err *err) AS_CHECKED;
+/* Both. With job.dry_run only the plan is filled. A finished cell comes from the store and the folder; an interrupted bench goes on. */
 as_status as_run_bench(const as_bench_job *b, as_bench_result *out, as_err *err) AS_CHECKED;
 /* Several systems on several tasks: mean ranks, and whether they differ at all. */
 typedef struct as_bench_ranks {
     double *mean_rank;             /* [systems], 1 = best; NULL when there is one task */
     double friedman_p, critical_difference; /* of mean ranks (Nemenyi), at the level */
     const char *why;               /* static: why there is no p, else NULL */
+    as_abilities abilities;        /* over the items of all tasks, or over tasks */
+    as_task_rope *ropes;           /* [systems - 1] the best by mean rank against the others */
 } as_bench_ranks;
+void as_bench_ranks_free(as_bench_ranks *r);
 /* Benches of the same systems on different tasks: p values adjusted over all of them, verdicts anew, and all are stored. The first
  * metric of each task ranks. */
 as_status as_bench_join(as_bench_result *const *results, int n, as_bench_ranks *ranks, as_err *err) AS_CHECKED;

@@ -4,8 +4,12 @@
 
 #include "run/baseline.h"
 #include "run/bench.h"
+#include "run/finetune.h"
 #include "run/scored.h"
 #include "run/stored.h"
+
+/* What a model needs, as predicted. */
+typedef struct as_bench_cost { as_fit fit; as_plan plan; double eval_seconds; } as_bench_cost;
 
 typedef struct as_bench {
     const as_bench_job *b;
@@ -17,6 +21,7 @@ typedef struct as_bench {
     as_stored *stored;                      /* [cells] */
     as_predictions *preds;                  /* [cells] in the order of the systems */
     char **names;                           /* [systems] */
+    as_bench_cost *cost;                    /* [systems]; of baselines zeros */
     int64_t planned;                        /* cells of the grid, baselines apart */
 } as_bench;
 
@@ -25,7 +30,8 @@ as_status as_bench_data(as_bench *w, as_err *err) AS_CHECKED;
 /* bench_baseline.c: score a baseline and store it as an evaluation. */
 as_status as_bench_baseline(as_bench *w, as_baseline which, uint64_t seed, as_eval_result *out, as_err *err) AS_CHECKED;
 /* bench_search.c: the learning rate for a model, found on the dev data alone; its tries go to w->out. */
-as_status as_bench_search(as_bench *w, int model, int64_t steps, double *lr, as_err *err) AS_CHECKED;
+as_status as_bench_search(as_bench *w, int model, const as_plan *plan, double *lr, as_err *err) AS_CHECKED;
+double as_bench_search_share(int64_t search); /* its cost, in trainings */
 /* bench_store.c: the bench itself as a run: what its cells and costs were, and the verdict. */
 as_status as_bench_store(as_bench *w, as_err *err) AS_CHECKED;
 /* bench.c: the job of a training. out is a path's buffer. */

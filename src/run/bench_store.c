@@ -3,6 +3,7 @@
 #include "run/bench_impl.h"
 #include "run/evaluate.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* Its identity is what its cells are of. */
@@ -18,10 +19,29 @@ static as_status identify(const as_bench *w, as_buf *config, char key[65], as_er
         if (i) as_buf_char(config, ',');
         as_buf_json_str(config, as_str_of(w->out->decision.metrics[i]));
     }
-    as_buf_str(config, "]}");
+    as_buf_str(config, "]");
     if (config->failed) return as_fail_nomem(err, "a run's record", 0);
     memcpy(key, as_sha256_of(config->p, config->n).hex, 65);
-    return AS_OK;
+    if (w->b->job.command_line) as_buf_str(config, ",\"command_line\":"), as_buf_json_str(config, as_str_of(w->b->job.command_line));
+    as_buf_char(config, '}');
+    return config->failed ? as_fail_nomem(err, "a run's record", 0) : AS_OK;
+}
+
+/* What --search tried, and what it kept. */
+static void tries(const as_bench *w, as_buf *b) {
+    const as_bench_result *r = w->out;
+    as_buf_str(b, "],\"tries\":[");
+    for (size_t i = 0; i < r->try_count; i++) {
+        const as_bench_try *t = &r->tries[i];
+        as_buf_fmt(b, "%s{\"system\":%d,\"lr\":", i ? "," : "", t->model), as_buf_real(b, t->lr);
+        as_buf_fmt(b, ",\"steps\":%" PRId64 ",\"run\":%" PRId64 ",\"kept\":%s,\"dev_score\":", t->steps, t->run, t->kept ? "true" : "false");
+        as_buf_real(b, fabs(t->score)), as_buf_char(b, '}');
+    }
+    as_buf_str(b, "],\"labels\":[");
+    for (int i = 0; i < w->train.labels.count; i++) {
+        if (i) as_buf_char(b, ',');
+        as_buf_json_str(b, as_str_of(w->train.labels.names[i]));
+    }
 }
 
 static as_status result(const as_bench *w, as_buf *b, as_err *err) {
@@ -43,6 +63,7 @@ static as_status result(const as_bench *w, as_buf *b, as_err *err) {
         if (i) as_buf_char(b, ',');
         as_buf_json_str(b, as_str_of(r->decision.metrics[i]));
     }
+    tries(w, b);
     as_buf_str(b, "],\"verdict\":"), as_buf_json_str(b, as_str_of(r->decision.verdict)), as_buf_char(b, '}');
     return b->failed ? as_fail_nomem(err, "a result", 0) : AS_OK;
 }

@@ -65,6 +65,8 @@ typedef struct as_selective {
 /* Items of one confidence come in no order: everything is the mean over their permutations. cluster [n] or NULL. */
 as_status as_selective_of(as_selective *out, const as_predictions *p, const int32_t *cluster, double level, uint64_t seed, int threads,
                           as_err *err) AS_CHECKED;
+/* The curve alone, of any predictions with probabilities. */
+as_status as_risk_curve(double risk[AS_CURVE_POINTS], const as_predictions *p, as_err *err) AS_CHECKED;
 
 /* --- sets that hold the true label as often as promised (conformal.c) --- */
 typedef enum as_conformal_score {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* --- one metric on every seed --- */
-static void close_metric(as_arena_metric *m) {
+void as_arena_close(as_arena_metric *m) {
     for (int i = 0; m->first && m->open && i < m->first[m->c->count]; i++) as_metric_free(m->open[i]);
     as_free(m->open), as_free(m->first), as_free(m->value);
 }
@@ -27,7 +27,7 @@ static as_status mean_value(as_arena_metric *m, int system, as_err *err) {
     return AS_OK;
 }
 
-static as_status open_metric(as_arena_metric *m, const as_contest *c, const char *name, as_err *err) {
+as_status as_arena_open(as_arena_metric *m, const as_contest *c, const char *name, as_err *err) {
     *m = (as_arena_metric){.c = c, .n = c->systems[0].seed[0].n};
     int64_t seeds = 0;
     for (int i = 0; i < c->count; i++) seeds += c->systems[i].seeds;
@@ -111,7 +111,7 @@ static bool is_done(const as_contest_result *r, const char *signature) {
 static as_status one_metric(as_contest_result *out, const as_contest *c, const char *name, int64_t resamples, as_err *err) {
     as_arena_metric m;
     int *order = as_calloc((size_t)c->count, sizeof *order);
-    as_status s = open_metric(&m, c, name, err);
+    as_status s = as_arena_open(&m, c, name, err);
     if (s == AS_OK && !order) s = as_fail_nomem(err, "a comparison", 0);
     const bool again = s == AS_OK && is_done(out, as_metric_signature(m.open[0]));
     if (s == AS_OK && !again && !(out->metrics[out->metric_count] = as_strdup(as_metric_signature(m.open[0])))) s = as_fail_nomem(err, "a metric", 0);
@@ -121,7 +121,7 @@ static as_status one_metric(as_contest_result *out, const as_contest *c, const c
         s = stand(out, &m, order, err);
     }
     if (s == AS_OK && !again) s = compare_all(out, &m, order, err);
-    close_metric(&m);
+    as_arena_close(&m);
     as_free(order);
     return s;
 }

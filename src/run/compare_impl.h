@@ -22,6 +22,11 @@ static inline const as_metric *as_seed_metric(const as_arena_metric *m, int syst
 /* Sorted so that more is better. */
 static inline double as_oriented(const as_arena_metric *m, double value) { return m->higher ? value : -value; }
 
+/* compare.c: one metric on every seed; close also what open failed on. */
+as_status as_arena_open(as_arena_metric *m, const as_contest *c, const char *name, as_err *err) AS_CHECKED;
+void as_arena_close(as_arena_metric *m);
+/* compare_pair.c: per-item scores [seeds, n] of a system, heap; NULL when out of memory. */
+double *as_seed_items(const as_arena_metric *m, int system);
 /* compare.c: standard deviation of a system's value over its seeds; NaN with one. */
 double as_seed_spread(const as_arena_metric *m, int system);
 /* compare_pair.c: everything about a - b but the adjusted p. */

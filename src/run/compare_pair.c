@@ -204,8 +204,7 @@ static as_status compare_corpus(as_comparison *out, const as_arena_metric *m, in
 }
 
 /* --- several seeds --- */
-/* Per-item scores [seeds, n] of a system, NULL when out of memory. */
-static double *seed_items(const as_arena_metric *m, int system) {
+double *as_seed_items(const as_arena_metric *m, int system) {
     const int64_t k = as_seeds_of(m, system);
     double *v = as_alloc((size_t)(k * m->n), sizeof *v);
     for (int64_t s = 0; v && s < k; s++) memcpy(v + s * m->n, as_metric_items(as_seed_metric(m, system, s)), (size_t)m->n * sizeof *v);
@@ -338,7 +337,7 @@ static as_status corpus_seeds(as_interval *interval, double *se, double *p, cons
 }
 
 static as_status items_seeds(as_seeds_result *out, const as_arena_metric *m, int a, int b, as_err *err) {
-    double *va = seed_items(m, a), *vb = b >= 0 ? seed_items(m, b) : NULL;
+    double *va = as_seed_items(m, a), *vb = b >= 0 ? as_seed_items(m, b) : NULL;
     const as_seeds s = {.a = va, .b = vb, .seeds_a = as_seeds_of(m, a), .seeds_b = b >= 0 ? as_seeds_of(m, b) : 0, .n = m->n, .cluster = m->c->cluster};
     const as_bootstrap_opts o = bootstrap_opts(m);
     const as_status st = va && (b < 0 || vb) ? as_multi_bootstrap(out, &s, &o, err) : as_fail_nomem(err, "scores", (size_t)m->n * sizeof *va);

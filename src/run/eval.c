@@ -2,8 +2,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "run/analyses.h"
 #include "run/eval_impl.h"
-#include "run/perturb.h"
 #include "run/slices.h"
 #include "run/until.h"
 #include <inttypes.h>
@@ -176,6 +176,7 @@ static as_status evaluate(as_evaluation *v, const as_data_cols *cols, as_item_si
     if (v->store && v->run.state != AS_RUN_DONE) AS_TRY(end_run(v, err));
     if (v->j->calibrate) AS_TRY(as_evaluate_calibration(v, &c, err));
     if (v->j->perturb) AS_TRY(as_evaluate_perturbed(v, err));
+    if (v->store && (v->out->calibration || v->out->perturbed)) AS_TRY(as_analyses_store(v->out, v->store, v->run.id, err));
     return sink && !(v->j->until > 0) ? as_scored_each(&v->scored, sink, ctx, err) : AS_OK;
 }
 

@@ -42,6 +42,7 @@ as_status as_evaluate_items(as_session *ses, const as_job *j, as_scored *s, cons
     if (!r.values) return as_fail_nomem(err, "scores", 0);
     as_progress p;
     as_progress_begin(&p, j->progress_fd, j->progress_fd < 0, j->doing ? j->doing : what, index ? n : s->records->n);
+    p.whole = j->whole, p.aside = j->aside;
     const as_answer_opts o = {.request = AS_REQUEST_CLASS, .batch_tokens = j->batch_tokens, .progress = &p, .stop = as_interrupted};
     as_status st = as_answer_items(ses->model, s->encoded, index, n, &o, receive, &r, err);
     as_progress_end(&p);

@@ -76,12 +76,25 @@ static bool same_head(const as_config *c, as_label_kind trained, const as_record
     return true;
 }
 
-as_status as_head_fits(bool *fits, const char *dir, const as_records *r, as_err *err) {
+/* The same names, each once, in whatever order. */
+static bool same_names(const as_config *c, as_label_kind trained, const as_records *r) {
+    if (r->kind != trained || trained == AS_LABEL_VALUE || r->labels.count != c->num_labels) return false;
+    for (int i = 0; i < c->num_labels; i++) {
+        int found = 0;
+        for (int k = 0; k < c->num_labels; k++) found += strcmp(c->labels[i], r->labels.names[k]) == 0;
+        if (found != 1) return false;
+    }
+    return true;
+}
+
+as_status as_head_fits(as_fit *fit, const char *dir, const as_records *r, as_err *err) {
     as_config config;
-    *fits = false;
+    bool has = false;
+    *fit = AS_FIT_NONE;
     AS_TRY(as_config_read(&config, dir, err));
-    as_status s = as_model_has_classifier(fits, dir, err);
-    if (s == AS_OK && *fits) *fits = same_head(&config, kind_of(&config), r);
+    const as_status s = as_model_has_classifier(&has, dir, err);
+    const as_label_kind trained = kind_of(&config);
+    if (s == AS_OK && has) *fit = same_head(&config, trained, r) ? AS_FIT_AS_IS : same_names(&config, trained, r) ? AS_FIT_BY_NAME : AS_FIT_NONE;
     as_config_free(&config);
     return s;
 }
@@ -246,6 +259,7 @@ static void plan(finetuning *w) {
     const double update = (double)p->parameters * 28.0 / 8e9; /* the optimiser's traffic a step at about 8 GB/s */
     /* a third more than the products alone: attention, norms, activations, loss */
     p->seconds = 1.33 * 3.0 * token_flops * (double)p->tokens_epoch * epochs / rate + (double)p->steps * update;
+    p->item_seconds = 1.33 * token_flops * (double)p->tokens_epoch / (double)w->train.n / rate;
     const int64_t batch_tokens = (int64_t)(per_step / (double)w->f->recipe.accumulate * (double)p->tokens_epoch / (double)w->train.n) + w->t.encoded.max_len;
     const uint64_t activations = (uint64_t)batch_tokens * (uint64_t)c->layers * (uint64_t)(18 * c->hidden + 4 * c->inter) * sizeof(float);
     p->bytes = as_peak_memory() + as_optimizer_bytes(w->t.ses.model, as_train_shards(&w->f->recipe, w->t.ses.model)) + activations;
@@ -262,7 +276,9 @@ static as_status check_memory(const finetuning *w, as_err *err) {
 /* --- callbacks of the loop --- */
 static as_status score_dev(finetuning *w, as_eval_result *r, as_err *err) {
     memset(r, 0, sizeof *r);
-    const as_job *j = &w->f->job;
+    as_job aside = w->f->job;
+    aside.aside = true;
+    const as_job *j = &aside;
     const int64_t n = w->f->dev ? w->dev_records.n : w->dev_index.n;
     const int64_t *index = w->f->dev ? NULL : w->dev_index.v;
     const double t = as_clock();
@@ -315,7 +331,7 @@ static double selection(const finetuning *w, const as_eval_result *r) {
 
 static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {
     finetuning *w = ctx;
-    as_progress_end(&w->progress);
+    as_progress_clear(&w->progress);
     as_eval_result_free(&w->last);
     AS_TRY(score_dev(w, &w->last, err));
     *score = selection(w, &w->last);
@@ -427,6 +443,7 @@ static as_status train(finetuning *w, as_err *err) {
     as_trained done;
     AS_TRY(mark(w, NULL, NULL, err));
     as_progress_begin(&w->progress, w->f->job.progress_fd, w->f->job.progress_fd < 0, w->f->job.doing ? w->f->job.doing : "fine-tune", w->out->plan.steps);
+    w->progress.whole = w->f->job.whole, w->progress.unit = "steps";
     const as_status s = as_tuning_train(&w->t, w->f, w->train.v, w->train.n, &tr, &done, err);
     as_progress_end(&w->progress);
     if (s != AS_OK) {

@@ -20,8 +20,9 @@ typedef struct as_tuning {
 as_status as_tuning_open(as_tuning *t, const as_finetune_job *f, as_err *err) AS_CHECKED;
 /* The model alone, into a closed session; the records are open. */
 as_status as_tuning_open_model(as_tuning *t, const as_finetune_job *f, as_err *err) AS_CHECKED;
-/* Has the checkpoint a trained head for these labels? */
-as_status as_head_fits(bool *fits, const char *dir, const as_records *r, as_err *err) AS_CHECKED;
+/* Has the checkpoint a trained head for these labels? As they are numbered, or under the same names in another order. */
+typedef enum as_fit { AS_FIT_NONE, AS_FIT_AS_IS, AS_FIT_BY_NAME } as_fit;
+as_status as_head_fits(as_fit *fit, const char *dir, const as_records *r, as_err *err) AS_CHECKED;
 /* Targets of every record, from t->records. */
 as_status as_tuning_targets(as_tuning *t, as_err *err) AS_CHECKED;
 /* Fill model and objective of tr and train on the records of index [n]. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct term { bool number; double value; char metric[128], system[256]; } term;
-typedef struct gate { term left, right; double shift, level; bool less, equal; } gate;
+typedef struct gate { term left, right; double shift, level; bool less, equal, unless; } gate;
 
 static as_status bad(const char *expression, const char *what, as_err *err) {
     (void)as_fail(err, AS_USAGE, "--fail-if \"%.120s\": %s", expression, what);
@@ -83,19 +83,22 @@ static const char *parse_shift(gate *g, const char *p, const char *end, bool *ok
 static as_status parse(gate *g, const char *text, as_err *err) {
     *g = (gate){.level = 0};
     bool ok;
+    const char *whole = text;
+    while (isspace((unsigned char)*text)) text++;
+    if (strncmp(text, "unless ", 7) == 0) g->unless = true, text += 7;
     const char *end = parse_level(g, text, text + strlen(text), &ok), *op = NULL;
-    if (!ok) return bad(text, "the level behind \"at\" is not between 1 and 100 %", err);
+    if (!ok) return bad(whole, "the level behind \"at\" is not between 1 and 100 %", err);
     int depth = 0;
     for (const char *p = text; p < end && !op; p++) {
         depth += *p == '(' ? 1 : *p == ')' ? -1 : 0;
         if (depth == 0 && (*p == '<' || *p == '>')) op = p;
     }
-    if (!op) return bad(text, "it has no <, <=, > or >=", err);
+    if (!op) return bad(whole, "it has no <, <=, > or >=", err);
     g->less = *op == '<', g->equal = op + 1 < end && op[1] == '=';
     const char *right = op + 1 + g->equal, *stop = parse_shift(g, right, end, &ok);
-    if (!ok) return bad(text, "what is added or subtracted is not a number", err);
-    if (!parse_term(&g->left, text, op) || g->left.number) return bad(text, "the left side is not METRIC(SYSTEM)", err);
-    if (!parse_term(&g->right, right, stop)) return bad(text, "the right side is not METRIC(SYSTEM) or a number", err);
+    if (!ok) return bad(whole, "what is added or subtracted is not a number", err);
+    if (!parse_term(&g->left, text, op) || g->left.number) return bad(whole, "the left side is not METRIC(SYSTEM)", err);
+    if (!parse_term(&g->right, right, stop)) return bad(whole, "the right side is not METRIC(SYSTEM) or a number", err);
     return AS_OK;
 }
 
@@ -187,8 +190,9 @@ as_status as_gate_check(as_gate *out, const char *expression, const as_contest *
         difference(&value, &low, &high, r, ml, left, mr, right);
         limit = g.shift, size = fabs(standing_of(r, ml, left)->value) + fabs(standing_of(r, mr, right)->value);
     }
+    /* Sure is what holds on the whole interval: at the end that is last to agree. */
     const double edge = g.level > 0 ? (g.less ? high : low) : value;
-    out->fails = isnan(value) || isnan(edge) || holds(&g, edge, limit, size);
+    out->fails = isnan(value) || isnan(edge) || holds(&g, edge, limit, size) != g.unless;
     const char *what = mr ? "the difference" : g.left.metric;
     if (isnan(value)) snprintf(out->text, sizeof out->text, "undefined on this data");
     else if (g.level > 0) snprintf(out->text, sizeof out->text, "%s is %.4f [%.4f, %.4f], the limit %.4f", what, value, low, high, limit);

@@ -33,7 +33,10 @@ typedef struct as_job {
     double strength;          /* of them; 0 = each kind's own */
     const as_log *log;
     int progress_fd;          /* -1 = no progress */
+    as_whole *whole;          /* what the work is a piece of, for its progress; or NULL */
+    bool aside;               /* within a piece: another bar counts it */
     const char *version;      /* of the program, recorded */
+    const char *command_line; /* what was typed, recorded; or NULL */
 } as_job;
 as_job as_job_defaults(void);
 
@@ -116,7 +119,8 @@ typedef struct as_finetune_job {
     const char *out;             /* folder; refused when it holds another run's result */
     bool scratch;                /* random weights, the config and tokenizer only */
 } as_finetune_job;
-typedef struct as_plan { int64_t steps, tokens_epoch, parameters, trainable; double seconds; uint64_t bytes; int64_t train_items, dev_items; } as_plan;
+typedef struct as_plan { int64_t steps, tokens_epoch, parameters, trainable; double seconds; uint64_t bytes; int64_t train_items, dev_items;
+    double item_seconds; /* to score one item of that length */ } as_plan;
 typedef struct as_finetune_result {
     int64_t run;
     as_plan plan;

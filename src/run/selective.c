@@ -94,6 +94,21 @@ static as_status rank(ranking *r, const as_predictions *p, as_err *err) {
     return AS_OK;
 }
 
+static void curve(double *risk, const ranking *r) {
+    for (int k = 0; k < AS_CURVE_POINTS; k++) {
+        const int64_t n = items_at(r, (k + 1.0) / AS_CURVE_POINTS);
+        double threshold;
+        risk[k] = errors_of(r, n, &threshold) / (double)n;
+    }
+}
+as_status as_risk_curve(double risk[AS_CURVE_POINTS], const as_predictions *p, as_err *err) {
+    ranking r;
+    const as_status s = rank(&r, p, err);
+    if (s == AS_OK) curve(risk, &r);
+    as_free(r.v), as_free(r.end), as_free(r.harmonic);
+    return s;
+}
+
 as_status as_selective_of(as_selective *out, const as_predictions *p, const int32_t *cluster, double level, uint64_t seed, int threads, as_err *err) {
     static const double coverages[AS_COVERAGES] = {0.5, 0.8, 0.9, 0.95};
     ranking r;
@@ -114,11 +129,7 @@ as_status as_selective_of(as_selective *out, const as_predictions *p, const int3
         const as_interval w = as_interval_wilson(llround(right), at->n, level);
         at->accuracy = right / (double)at->n, at->low = w.low, at->high = w.high;
     }
-    for (int k = 0; s == AS_OK && k < AS_CURVE_POINTS; k++) {
-        const int64_t n = items_at(&r, (k + 1.0) / AS_CURVE_POINTS);
-        double threshold;
-        out->curve_risk[k] = errors_of(&r, n, &threshold) / (double)n;
-    }
+    if (s == AS_OK) curve(out->curve_risk, &r);
     as_free(r.v), as_free(r.end), as_free(r.harmonic);
     return s;
 }

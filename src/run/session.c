@@ -201,6 +201,7 @@ static void digest_member(as_buf *b, const char *key, const char *path) {
 as_status as_session_provenance(as_buf *config, const as_session *s, const as_job *j, as_err *err) {
     char *json = as_path_join(as_model_dir(s->model), "tokenizer.json"), *vocab = as_path_join(as_model_dir(s->model), "vocab.txt");
     as_buf_str(config, ",\"version\":"), as_buf_json_str(config, as_str_of(j->version));
+    if (j->command_line) as_buf_str(config, ",\"command_line\":"), as_buf_json_str(config, as_str_of(j->command_line));
     as_buf_fmt(config, ",\"gemm\":\"%s\",\"threads\":%d", as_engine_gemm_name(s->engine), as_engine_threads(s->engine));
     digest_member(config, "tokenizer_sha256", json && as_file_exists(json) ? json : vocab);
     digest_member(config, "program_sha256", "/proc/self/exe");

@@ -247,11 +247,54 @@ static as_status same_labels(const as_stored *a, const as_stored *b, as_err *err
     for (int i = 0; same && i < a->labels.count; i++) same = strcmp(a->labels.names[i], b->labels.names[i]) == 0;
     if (same) return AS_OK;
     (void)as_fail(err, AS_USAGE, "runs %" PRId64 " and %" PRId64 " have different labels", a->run, b->run);
-    as_hint(err, "Name the labels with --labels in the same order when the models are evaluated.");
+    as_hint(err, "Evaluate both models with the same label names; their order does not matter.");
     return AS_USAGE;
 }
 
+/* --- the same labels in another order --- */
+/* to[i] = where b's label i stands in `names`; false when they are not the same names. */
+static bool map_labels(int *to, const as_stored *b, const as_labels *names) {
+    if (b->labels.count != names->count) return false;
+    for (int i = 0; i < names->count; i++) {
+        int found = 0;
+        for (int k = 0; k < names->count; k++)
+            if (strcmp(b->labels.names[i], names->names[k]) == 0) to[i] = k, found++;
+        if (found != 1) return false;
+    }
+    return true;
+}
+
+static void move_columns(void *array, const int *to, int64_t n, int count, size_t bytes, void *row) {
+    unsigned char *v = array;
+    for (int64_t i = 0; v && i < n; i++, v += (size_t)count * bytes) {
+        memcpy(row, v, (size_t)count * bytes);
+        for (int k = 0; k < count; k++) memcpy(v + (size_t)to[k] * bytes, (unsigned char *)row + (size_t)k * bytes, bytes);
+    }
+}
+#define OURS(p) ((void *)(uintptr_t)(p)) /* the arrays are ours although as_predictions has them const */
+
+as_status as_stored_relabel(as_stored *b, const as_labels *names, as_err *err) {
+    const int k = b->labels.count;
+    if (b->p.kind == AS_PRED_VALUE || names->count != k) return AS_OK;
+    int *to = as_alloc((size_t)k, sizeof *to);
+    char **was = as_alloc((size_t)k, sizeof *was);
+    double *row = as_alloc((size_t)k, sizeof *row);
+    const bool room = to && was && row;
+    if (room && map_labels(to, b, names)) {
+        memcpy(was, b->labels.names, (size_t)k * sizeof *was);
+        for (int i = 0; i < k; i++) b->labels.names[to[i]] = was[i];
+        int32_t *gold = OURS(b->p.gold), *pred = OURS(b->p.pred);
+        for (int64_t i = 0; gold && i < b->n; i++) gold[i] = gold[i] >= 0 ? to[gold[i]] : gold[i];
+        for (int64_t i = 0; pred && i < b->n; i++) pred[i] = pred[i] >= 0 ? to[pred[i]] : pred[i];
+        move_columns(OURS(b->p.probs), to, b->n, k, sizeof *row, row);
+        move_columns(OURS(b->p.gold_sets), to, b->n, k, 1, row), move_columns(OURS(b->p.pred_sets), to, b->n, k, 1, row);
+    }
+    as_free(to), as_free(was), as_free(row);
+    return room ? AS_OK : as_fail_nomem(err, "labels", (size_t)k * sizeof *row);
+}
+
 as_status as_stored_align(const as_stored *a, as_stored *b, as_err *err) {
+    if (a->p.kind == b->p.kind) AS_TRY(as_stored_relabel(b, &a->labels, err));
     AS_TRY(same_labels(a, b, err));
     int64_t *to = as_alloc((size_t)b->n + (size_t)a->n, sizeof *to);
     if (!to) return as_fail_nomem(err, "an alignment", 0);

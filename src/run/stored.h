@@ -23,7 +23,9 @@ typedef struct as_stored {
 /* AS_USAGE: no such run (lists the newest), a run without items, one that is not finished. */
 as_status as_stored_open(as_stored *out, as_store *store, int64_t run, as_err *err) AS_CHECKED;
 void as_stored_free(as_stored *s);
-/* Bring b's items into a's order by id. AS_USAGE: an id that the other lacks, items whose content differs (names the first),
+/* The same label names in another order: renumber b's labels as in `names`. Other names, or numbers: b stays as it is. */
+as_status as_stored_relabel(as_stored *b, const as_labels *names, as_err *err) AS_CHECKED;
+/* Bring b's items into a's order by id, and its labels into a's by name. AS_USAGE: an id that the other lacks, items whose content differs (names the first),
  * different label sets. */
 as_status as_stored_align(const as_stored *a, as_stored *b, as_err *err) AS_CHECKED;
 #endif

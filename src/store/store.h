@@ -67,6 +67,11 @@ as_status as_store_run_remove(as_store *s, int64_t run, as_err *err) AS_CHECKED;
 typedef struct as_aggregate { const char *metric, *signature, *method, *why; double value, low, high, level; int64_t n; } as_aggregate; /* NaN = null */
 as_status as_store_aggregate_put(as_store *s, int64_t run, const as_aggregate *a, as_err *err) AS_CHECKED;
 as_status as_store_aggregates_each(as_store *s, int64_t run, as_status (*row)(void *ctx, const as_aggregate *a, as_err *err), void *ctx, as_err *err) AS_CHECKED;
+/* What was found out about a run beside its metrics (calibration, perturbed texts): a JSON object for each kind and name; a
+ * second put replaces it. Read in the order of kind and name. */
+as_status as_store_analysis_put(as_store *s, int64_t run, const char *kind, const char *name, const char *json, as_err *err) AS_CHECKED;
+as_status as_store_analyses_each(as_store *s, int64_t run, as_status (*row)(void *ctx, const char *kind, const char *name, const char *json, as_err *err), void *ctx,
+                                 as_err *err) AS_CHECKED;
 /* Training log lines, in the order (step, time of adding). json = one object. A run that goes on from its checkpoint of
  * step k first cuts what was logged behind it, so that no step is logged twice; flush before a checkpoint is written. */
 as_status as_store_logs_cut(as_store *s, int64_t run, int64_t last_step, as_err *err) AS_CHECKED; /* drops steps > last_step */

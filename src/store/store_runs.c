@@ -254,6 +254,7 @@ static as_status remove_locked(as_store *s, int64_t run, as_err *err) {
         "DROP TABLE gone",
         "DELETE FROM item_values WHERE run = ?1",
         "DELETE FROM aggregates WHERE run = ?1",
+        "DELETE FROM analyses WHERE run = ?1",
         "DELETE FROM logs WHERE run = ?1",
         "DELETE FROM runs WHERE id = ?1",
     };
@@ -352,6 +353,33 @@ as_status as_store_aggregates_each(as_store *s, int64_t run,
         status = row(ctx, &a, err);
     }
     if (status == AS_OK && rc != SQLITE_DONE) status = as_store_fail(s->db, s->path, "cannot read aggregates", err);
+    sqlite3_finalize(st);
+    return status;
+}
+
+/* ---- analyses ---- */
+
+as_status as_store_analysis_put(as_store *s, int64_t run, const char *kind, const char *name, const char *json, as_err *err) {
+    sqlite3_stmt *st = NULL;
+    AS_TRY(as_store_prepare(s, &st, "INSERT OR REPLACE INTO analyses (run, kind, name, json) VALUES (?1, ?2, ?3, ?4)", "cannot write", err));
+    sqlite3_bind_int64(st, 1, run);
+    as_store_bind_str(st, 2, kind), as_store_bind_str(st, 3, name), as_store_bind_str(st, 4, json);
+    const as_status status = as_store_step(s, st, "cannot write", err);
+    sqlite3_finalize(st);
+    return status;
+}
+
+as_status as_store_analyses_each(as_store *s, int64_t run,
+                                 as_status (*row)(void *ctx, const char *kind, const char *name, const char *json, as_err *err),
+                                 void *ctx, as_err *err) {
+    sqlite3_stmt *st = NULL;
+    AS_TRY(as_store_prepare(s, &st, "SELECT kind, name, json FROM analyses WHERE run = ?1 ORDER BY kind, name", "cannot read analyses", err));
+    sqlite3_bind_int64(st, 1, run);
+    int rc = SQLITE_DONE;
+    as_status status = AS_OK;
+    while (status == AS_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+        status = row(ctx, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2), err);
+    if (status == AS_OK && rc != SQLITE_DONE) status = as_store_fail(s->db, s->path, "cannot read analyses", err);
     sqlite3_finalize(st);
     return status;
 }

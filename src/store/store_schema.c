@@ -54,7 +54,13 @@ static const char step_1[] =
 /* The groups that an item belongs to: a JSON object, column to value; NULL for runs that were not asked for any. */
 static const char step_2[] = "ALTER TABLE items ADD COLUMN slices TEXT;";
 
-const char *const as_store_steps[] = {step_1, step_2};
+/* What was found out about a run beside its metrics: one JSON object for each (kind, name). */
+static const char step_3[] =
+    "CREATE TABLE analyses ("
+    " run INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, json TEXT NOT NULL,"
+    " PRIMARY KEY (run, kind, name)) WITHOUT ROWID;";
+
+const char *const as_store_steps[] = {step_1, step_2, step_3};
 const int as_store_step_count = (int)AS_COUNT(as_store_steps);
 
 static as_status read_int(sqlite3 *db, const char *path, const char *sql, int64_t *out, as_err *err) {

@@ -363,9 +363,7 @@ bool as_slice_dx(as_engine *e, float *dx, const float *dy, const as_slice *w, in
 }
 /* As a linear layer's panel: blocks of AS_ROW_MAX rows. */
 bool as_slice_dw(as_engine *e, float *dw, const float *dy, const float *x, const as_slice *w, int64_t m, int s) {
-    for (int64_t p = 0; p < as_linear_dw_panels(w->n); p++)
-        if (!as_linear_dw(e, dw, dy, x, m, w->n, w->k, p, s)) return false;
-    return true;
+    return as_linear_dw(e, dw, dy, x, m, w->n, w->k, 0, as_linear_dw_panels(w->n), s);
 }
 
 /* One panel of one block of the depth: the widest panel of any ISA level. */

@@ -258,7 +258,7 @@ static as_status prepare(run *r, as_trained *out, as_err *err) {
     r->place = place_first(t->recipe, t->objective->n);
     for (int64_t i = 0; i < r->state.step; i++) r->place = place_next(r->place, t->recipe, t->objective->n, i + 1);
     if (out->resumed && t->checkpoint) AS_TRY(t->checkpoint(t->ctx, r->state.step, true, err));
-    if (t->progress) as_progress_add(t->progress, r->state.step, 0);
+    if (t->progress) as_progress_skip(t->progress, r->state.step);
     return AS_OK;
 }
 

@@ -161,28 +161,29 @@ typedef struct bad_case {
     as_table_opts opts;
     as_status status;
     const char *msg, *hint; /* the message behind the file's name, and a part of the hint */
+    const char *column;     /* it is said when this is asked for; NULL = when the file is read */
 } bad_case;
 
 // clang-format off
 static const bad_case bad[] = {
-    {"empty.parquet", {0}, ASSAY_FORMAT, "no records", "empty"},
-    {"no_columns.parquet", {0}, ASSAY_FORMAT, "no columns", "empty"},
-    {"brotli.parquet", {0}, ASSAY_FORMAT, "column \"sentence\", row group 1: packed with Brotli, which is not read", "Snappy"},
-    {"lz4.parquet", {0}, ASSAY_FORMAT, "column \"sentence\", row group 1: packed with LZ4 (raw), which is not read", "Snappy"},
-    {"int96.parquet", {0}, ASSAY_FORMAT, "column \"when\": INT96, a time as old writers have it, is not read", "64 bits"},
-    {"binary.parquet", {0}, ASSAY_FORMAT, "column \"image.bytes\", row group 1: a value is not valid UTF-8 (byte 1, 0x89)", "leave the column out"},
-    {"wide_decimal.parquet", {0}, ASSAY_FORMAT, "column \"d\": a decimal of more than 38 digits is not read", "as text"},
-    {"huge.parquet", {0}, ASSAY_NOMEM, "needs more memory than there is", "--limit"},
-    {"deep.parquet", {0}, ASSAY_FORMAT, "the schema is nested too deeply", "damaged"},
-    {"shape.parquet", {0}, ASSAY_FORMAT, "column \"two.item\", row group 1: its parts do not have the same shape", "damaged"},
-    {"place.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: place 2 of a dictionary of 2 values", "damaged"},
-    {"twice.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a dictionary where none may be", "damaged"},
-    {"late.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a dictionary is used before it comes", "damaged"},
-    {"zip_short.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a damaged page: its gzip data do not unpack", "damaged"},
-    {"zip_long.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a damaged page: its gzip data do not unpack", "damaged"},
-    {"glue.parquet", {.columns = "a,b"}, ASSAY_USAGE, "--columns and --max-split do not apply to Parquet, whose records name their own fields", "--text"},
-    {"glue.parquet", {.max_split = 1}, ASSAY_USAGE, "--columns and --max-split do not apply to Parquet, whose records name their own fields", "--text"},
-    {"glue.parquet", {.encoding = AS_LATIN1}, ASSAY_USAGE, "--encoding latin-1 does not apply to Parquet", "UTF-8"},
+    {"empty.parquet", {0}, ASSAY_FORMAT, "no records", "empty", NULL},
+    {"no_columns.parquet", {0}, ASSAY_FORMAT, "no columns", "empty", NULL},
+    {"brotli.parquet", {0}, ASSAY_FORMAT, "column \"sentence\", row group 1: packed with Brotli, which is not read", "Snappy", "sentence"},
+    {"lz4.parquet", {0}, ASSAY_FORMAT, "column \"sentence\", row group 1: packed with LZ4 (raw), which is not read", "Snappy", "sentence"},
+    {"int96.parquet", {0}, ASSAY_FORMAT, "column \"when\": INT96, a time as old writers have it, is not read", "64 bits", "when"},
+    {"binary.parquet", {0}, ASSAY_FORMAT, "column \"image.bytes\", row group 1: a value is not valid UTF-8 (byte 1, 0x89)", "leave the column out", "image"},
+    {"wide_decimal.parquet", {0}, ASSAY_FORMAT, "column \"d\": a decimal of more than 38 digits is not read", "as text", "d"},
+    {"huge.parquet", {0}, ASSAY_NOMEM, "needs more memory than there is", "--limit", NULL},
+    {"deep.parquet", {0}, ASSAY_FORMAT, "the schema is nested too deeply", "damaged", NULL},
+    {"shape.parquet", {0}, ASSAY_FORMAT, "column \"two.item\", row group 1: its parts do not have the same shape", "damaged", NULL},
+    {"place.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: place 2 of a dictionary of 2 values", "damaged", NULL},
+    {"twice.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a dictionary where none may be", "damaged", NULL},
+    {"late.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a dictionary is used before it comes", "damaged", NULL},
+    {"zip_short.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a damaged page: its gzip data do not unpack", "damaged", NULL},
+    {"zip_long.parquet", {0}, ASSAY_FORMAT, "column \"n\", row group 1: a damaged page: its gzip data do not unpack", "damaged", NULL},
+    {"glue.parquet", {.columns = "a,b"}, ASSAY_USAGE, "--columns and --max-split do not apply to Parquet, whose records name their own fields", "--text", NULL},
+    {"glue.parquet", {.max_split = 1}, ASSAY_USAGE, "--columns and --max-split do not apply to Parquet, whose records name their own fields", "--text", NULL},
+    {"glue.parquet", {.encoding = AS_LATIN1}, ASSAY_USAGE, "--encoding latin-1 does not apply to Parquet", "UTF-8", NULL},
 };
 // clang-format on
 
@@ -195,11 +196,39 @@ static void test_parquet_errors_name_the_column_and_help(void **state) {
         char want[400];
         read_golden(&b, bad[i].file);
         snprintf(want, sizeof want, "%s: %s", bad[i].file, bad[i].msg);
-        assert_int_equal(as_table_parse(&t, as_buf_view(&b), bad[i].file, &bad[i].opts, &err),
-                         bad[i].status);
+        as_status status = as_table_parse(&t, as_buf_view(&b), bad[i].file, &bad[i].opts, &err);
+        if (bad[i].column != NULL) { /* a column that is not read is no harm until it is asked for */
+            int col;
+            assert_int_equal(status, ASSAY_OK);
+            status = as_table_find(t, bad[i].column, &col, &err);
+            assert_int_equal(as_table_readable(t, col, NULL), bad[i].status);
+            as_table_free(t);
+            t = NULL;
+        }
+        assert_int_equal(status, bad[i].status);
         assert_null(t);
         assert_string_equal(err.msg, want);
         if (strstr(err.hint, bad[i].hint) == NULL) fail_msg("%s: hint: %s", bad[i].file, err.hint);
+        as_buf_free(&b);
+    }
+}
+
+static void test_parquet_columns_that_are_not_read_leave_the_others(void **state) {
+    (void)state;
+    static const char *const files[] = {"int96.parquet", "binary.parquet"};
+    for (size_t i = 0; i < AS_COUNT(files); i++) {
+        as_buf b = {0};
+        as_table *t = NULL;
+        as_err err = {0};
+        int col;
+        read_golden(&b, files[i]);
+        assert_int_equal(as_table_parse(&t, as_buf_view(&b), files[i], &(as_table_opts){0}, &err),
+                         ASSAY_OK);
+        assert_int_equal(as_table_find(t, "ok", &col, &err), ASSAY_OK);
+        assert_int_equal(as_table_readable(t, col, &err), ASSAY_OK);
+        assert_true(as_str_is(as_table_cell(t, 0, col), "1"));
+        assert_int_equal(as_table_find(t, "2", &col, &err), ASSAY_FORMAT); /* by its number, too */
+        as_table_free(t);
         as_buf_free(&b);
     }
 }
@@ -351,6 +380,7 @@ int main(void) {
         cmocka_unit_test(test_parquet_is_known_by_its_content),
         cmocka_unit_test(test_parquet_inside_gzip_is_read),
         cmocka_unit_test(test_parquet_errors_name_the_column_and_help),
+        cmocka_unit_test(test_parquet_columns_that_are_not_read_leave_the_others),
         cmocka_unit_test(test_parquet_bytes_that_are_no_text_are_replaced_on_request),
         cmocka_unit_test(test_parquet_cut_anywhere_is_an_error),
         cmocka_unit_test(test_parquet_any_wrong_byte_is_survived),

@@ -59,6 +59,18 @@ static void test_gate_decides_as_its_words_say(void **state) {
         {"accuracy(old) < accuracy(new) - 2.999e-1", true},
         {"accuracy(old) < accuracy(new) - 1E-3", true},
         {"accuracy(old) < accuracy(new) + 1e+1", true},
+        /* unless: fails where it does not hold; with a level, where it does not surely hold */
+        {"unless accuracy(new) >= accuracy(old)", false},
+        {"unless accuracy(old) >= accuracy(new)", true},
+        {"  unless  accuracy(new) >= accuracy(old) - 0.01 at 95%", false},
+        {"unless accuracy(new) > accuracy(old) + 0.1 at 95%", false},
+        {"unless accuracy(new) > accuracy(old) + 0.29 at 95%", true}, /* it holds, but not surely */
+        {"accuracy(new) < accuracy(old) + 0.31 at 95%", false},       /* and the opposite is not sure, either */
+        {"unless accuracy(new) > accuracy(old) + 0.31 at 95%", true},
+        {"unless accuracy(new) > 0.8 at 95%", false},
+        {"unless accuracy(new) > 0.85 at 95%", true},
+        {"unless log_loss(new) < log_loss(old) + 0.01 at 95%", false},
+        {"unless log_loss(old) < log_loss(new) + 0.01 at 95%", true},
         /* 0.6 - 0.9 is below -0.3 by a rounding error, and so on */
         {"accuracy(old) < accuracy(new) - 0.3", false},
         {"accuracy(old) <= accuracy(new) - 0.3", true},

@@ -127,8 +127,8 @@ static void test_store_migration_applies_missing_steps_once_or_not_at_all(void *
     (void)state;
     as_store *s = open_store();
     as_err err = {0};
-    const char *const good[] = {as_store_steps[0], as_store_steps[1], "ALTER TABLE runs ADD COLUMN note TEXT;"};
-    const char *const bad[] = {as_store_steps[0], as_store_steps[1], "ALTER TABLE runs ADD COLUMN note TEXT; ALTER TABLE nothing;"};
+    const char *const good[] = {as_store_steps[0], as_store_steps[1], as_store_steps[2], "ALTER TABLE runs ADD COLUMN note TEXT;"};
+    const char *const bad[] = {as_store_steps[0], as_store_steps[1], as_store_steps[2], "ALTER TABLE runs ADD COLUMN note TEXT; ALTER TABLE nothing;"};
     assert_int_not_equal(as_store_migrate(s->db, db, bad, 3, &err), AS_OK);
     assert_int_equal(ask("PRAGMA user_version"), as_store_step_count);
     assert_int_equal(ask("SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'note'"), 0);
