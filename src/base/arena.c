@@ -77,8 +77,10 @@ static as_arena_block *next_block(as_arena *a, size_t bytes) {
         const size_t least = a->block_bytes != 0 ? a->block_bytes : DEFAULT_BLOCK;
         size_t want = bytes > least ? bytes : least;
         if (want < spare_bytes) want = spare_bytes;
+        /* After a reset: one block for the whole pass, with room for a somewhat larger one, since what
+         * is never touched costs nothing and a block made anew is cleared by the kernel page by page. */
         if (a->first == NULL && want < a->peak)
-            want = a->peak; /* after a reset: one block for the whole pass */
+            want = a->peak <= PTRDIFF_MAX / 2 ? a->peak + a->peak / 2 : a->peak;
         b = new_block(want);
         if (b == NULL && want > bytes) b = new_block(bytes);
         if (b == NULL) return NULL;
