@@ -43,7 +43,9 @@ as_status as_map_open(as_map *out, const char *path, as_err *err) {
                     S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
     } else if (st.st_size > 0) {
         void *const p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED)
+        if (p == MAP_FAILED && errno == ENOMEM)
+            s = as_fail_nomem(err, path, (size_t)st.st_size);
+        else if (p == MAP_FAILED)
             s = fail_errno(err, path, "cannot be mapped", errno);
         else
             *out = (as_map){p, (size_t)st.st_size};

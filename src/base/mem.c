@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #if defined(__has_feature)
@@ -165,6 +166,13 @@ static uint64_t physical_bytes(void) {
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
 }
 
+/* ulimit -v, which batch systems set. */
+static uint64_t address_limit(void) {
+    struct rlimit r;
+    return getrlimit(RLIMIT_AS, &r) == 0 && r.rlim_cur != RLIM_INFINITY ? (uint64_t)r.rlim_cur
+                                                                        : UINT64_MAX;
+}
+
 static void lower_to_limit(void *ctx, const char *folder) {
     uint64_t *const limit = ctx;
     int64_t v[2];
@@ -177,7 +185,8 @@ static void lower_to_limit(void *ctx, const char *folder) {
 uint64_t as_mem_limit(void) {
     uint64_t limit = physical_bytes();
     as_cgroup_each("memory", lower_to_limit, &limit);
-    return limit;
+    const uint64_t addresses = address_limit();
+    return addresses < limit ? addresses : limit;
 }
 
 /* The number behind `key` in a file of "key value" lines; 0 when absent. */
@@ -217,5 +226,9 @@ uint64_t as_mem_available(void) {
     const uint64_t kib = field_of("/proc/meminfo", "MemAvailable");
     uint64_t available = kib > 0 ? kib * 1024 : physical_bytes();
     as_cgroup_each("memory", lower_to_free, &available);
-    return available;
+    const uint64_t addresses = address_limit();
+    if (addresses == UINT64_MAX) return available;
+    const uint64_t used = field_of("/proc/self/status", "VmSize") * 1024;
+    const uint64_t left = addresses > used ? addresses - used : 0;
+    return left < available ? left : available;
 }

@@ -22,7 +22,10 @@ void as_hint(as_err *err, const char *fmt, ...) {
 }
 
 as_status as_fail_nomem(as_err *err, const char *what, size_t bytes) {
-    as_fail(err, ASSAY_NOMEM, "not enough memory for %s (%zu bytes)", what, bytes);
+    if (bytes > 0)
+        as_fail(err, ASSAY_NOMEM, "not enough memory for %s (%zu bytes)", what, bytes);
+    else
+        as_fail(err, ASSAY_NOMEM, "not enough memory for %s", what);
     as_hint(err, "Free memory, or use a smaller batch or model.");
     return ASSAY_NOMEM;
 }

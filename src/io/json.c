@@ -70,7 +70,9 @@ static void hint_for(as_err *err, const json_error_t *e) {
 }
 
 static as_status fail_json(as_err *err, const json_error_t *e, const char *where, int64_t line) {
-    if (json_error_code(e) == json_error_out_of_memory) return as_fail_nomem(err, where, 0);
+    /* jansson says nothing where an allocation within a value failed */
+    if (json_error_code(e) == json_error_out_of_memory || e->text[0] == '\0')
+        return as_fail_nomem(err, where, 0);
     char text[JSON_ERROR_TEXT_LENGTH];
     snprintf(text, sizeof text, "%s", e->text);
     for (char *c = text; *c != '\0'; c++)

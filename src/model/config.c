@@ -56,6 +56,8 @@ static as_status read_act(as_config *c, as_err *err) {
 /* id2label is an object {"0": "name", ...}: every id from 0 to n-1 once. */
 static as_status read_labels(as_config *c, as_err *err) {
     const as_json *map = as_json_get(c->raw, "id2label");
+    if (map && as_json_typeof(map) != AS_JSON_OBJECT && as_json_typeof(map) != AS_JSON_NULL)
+        return bad(c, err, "\"id2label\" is not an object of names by id");
     c->labels_given = as_json_typeof(map) == AS_JSON_OBJECT && as_json_count(map) > 0;
     int64_t n = c->labels_given ? (int64_t)as_json_count(map) : as_json_int(as_json_get(c->raw, "num_labels"), 2);
     if (n < 1 || n > 1 << 20) return bad(c, err, "the number of labels is not between 1 and 1048576");

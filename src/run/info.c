@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "io/weights.h"
 #include "run/session.h"
+#include <stdio.h>
 #include <string.h>
 
 void as_info_free(as_info *i) {
@@ -16,7 +17,7 @@ static const char *problem_name(const as_config *c) {
     case AS_PROBLEM_SINGLE: return "single_label_classification";
     case AS_PROBLEM_MULTI: return "multi_label_classification";
     case AS_PROBLEM_REGRESSION: return "regression";
-    default: return "";
+    default: return c->num_labels == 1 ? "regression" : "single_label_classification"; /* as transformers takes it */
     }
 }
 
@@ -44,16 +45,25 @@ static as_status describe(const as_job *j, const as_config *c, const as_weight_f
     return AS_OK;
 }
 
+as_status as_run_gemm_name(char out[64], const as_job *j, as_err *err) {
+    as_engine *e;
+    AS_TRY(as_session_engine(&e, j, err));
+    snprintf(out, 64, "%s", as_engine_gemm_name(e));
+    as_engine_free(e);
+    return AS_OK;
+}
+
 as_status as_run_describe(const as_job *j, as_info *out, as_err *err) {
     memset(out, 0, sizeof *out);
     as_config c;
     as_weight_files *w = NULL;
-    as_tokenizer *tok = NULL;
+    as_session light = {0};
     AS_TRY(as_config_read(&c, j->model, err));
     as_status s = as_weights_open(&w, j->model, err);
-    if (s == AS_OK) s = as_tokenizer_open(&tok, j->model, err);
-    if (s == AS_OK) s = describe(j, &c, w, tok, out, err);
-    as_tokenizer_free(tok);
+    if (s == AS_OK) s = as_session_open_light(&light, j, err);
+    if (s == AS_OK) s = describe(j, &c, w, light.tok, out, err);
+    if (s == AS_OK) out->tokens_per_second = as_engine_rate(light.engine, c.inter, c.hidden) / (1.33 * as_config_token_flops(&c));
+    as_session_close(&light);
     as_weights_close(w);
     as_config_free(&c);
     if (s != AS_OK) as_info_free(out);

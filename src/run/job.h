@@ -143,9 +143,12 @@ typedef struct as_info {
     char **labels; int num_labels;
     bool has_classifier;
     uint64_t file_bytes, inference_bytes, training_bytes;
+    double tokens_per_second;    /* to run, estimated from a product timed now; training takes three times as long */
 } as_info;
 as_status as_run_describe(const as_job *j, as_info *out, as_err *err) AS_CHECKED;
 void as_info_free(as_info *i);
+/* What multiplies matrices under these options: "oneDNN 2.6.3", "own". */
+as_status as_run_gemm_name(char out[64], const as_job *j, as_err *err) AS_CHECKED;
 
 /* A signal handler may set this through as_interrupt(): long work stops at the next safe point with AS_INTERRUPTED. */
 void as_interrupt(void);

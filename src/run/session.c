@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static as_status open_engine(as_session *s, const as_job *j, as_err *err) {
+as_status as_session_engine(as_engine **out, const as_job *j, as_err *err) {
     as_engine_opts o = as_engine_defaults();
     o.isa = j->isa, o.threads = j->threads, o.compute = j->dtype, o.log = j->log;
-    return as_engine_open(&s->engine, &o, err);
+    return as_engine_open(out, &o, err);
 }
 
 /* The shortest of what the job, the tokenizer and the position table allow. */
@@ -50,7 +50,7 @@ static void open_tokenizer(void *ctx) {
 }
 
 static as_status open_into(as_session *s, const as_job *j, as_model_opts *o, as_err *err) {
-    AS_TRY(open_engine(s, j, err));
+    AS_TRY(as_session_engine(&s->engine, j, err));
     opening work = {.s = s, .dir = j->model};
     o->beside = open_tokenizer, o->beside_ctx = &work;
     AS_TRY(as_model_open(&s->model, s->engine, j->model, o, err));
@@ -70,7 +70,7 @@ as_status as_session_open(as_session *s, const as_job *j, as_model_opts o, as_er
 }
 as_status as_session_open_light(as_session *s, const as_job *j, as_err *err) {
     *s = (as_session){0};
-    as_status st = open_engine(s, j, err);
+    as_status st = as_session_engine(&s->engine, j, err);
     if (st == AS_OK) st = as_tokenizer_open(&s->tok, j->model, err);
     if (st != AS_OK) as_session_close(s);
     return st;
@@ -171,25 +171,29 @@ uint64_t as_peak_memory(void) {
 #endif
 }
 
-double as_session_token_flops(const as_session *s) {
-    const as_config *c = as_model_config(s->model);
+double as_config_token_flops(const as_config *c) {
     return 2.0 * (double)c->layers * (4.0 * (double)(c->hidden * c->hidden) + 2.0 * (double)(c->hidden * c->inter));
 }
+double as_session_token_flops(const as_session *s) { return as_config_token_flops(as_model_config(s->model)); }
 
 double as_session_rate(as_session *s) {
-    const int64_t n = as_model_config(s->model)->inter, k = as_model_config(s->model)->hidden, m = AS_ROW_MAX;
+    const as_config *c = as_model_config(s->model);
+    return as_engine_rate(s->engine, c->inter, c->hidden);
+}
+double as_engine_rate(as_engine *e, int64_t n, int64_t k) {
+    const int64_t m = AS_ROW_MAX;
     as_pack *p = NULL;
     float *x = as_alloc_aligned((size_t)(m * k), sizeof *x), *y = as_alloc_aligned((size_t)(m * n), sizeof *y), *w = as_alloc_aligned((size_t)(n * k), sizeof *w);
     double best = 0.0;
-    if (x && y && w && as_pack_new(&p, s->engine, n, k, 0, NULL) == AS_OK && as_pack_fill(s->engine, p, w, 0, NULL) == AS_OK)
+    if (x && y && w && as_pack_new(&p, e, n, k, 0, NULL) == AS_OK && as_pack_fill(e, p, w, 0, NULL) == AS_OK)
         for (int i = 0; i < 4; i++) {
             const double t = as_clock();
-            if (!as_linear_forward(s->engine, &(as_linear_args){.y = y, .x = x, .pack = p, .m = m}, 0)) break;
+            if (!as_linear_forward(e, &(as_linear_args){.y = y, .x = x, .pack = p, .m = m}, 0)) break;
             best = fmax(best, 2.0 * (double)m * (double)n * (double)k / fmax(1e-9, as_clock() - t));
         }
     as_pack_free(p);
     as_free_aligned(x), as_free_aligned(y), as_free_aligned(w);
-    return fmax(1e9, best * as_engine_threads(s->engine));
+    return fmax(1e9, best * as_engine_threads(e));
 }
 
 static void digest_member(as_buf *b, const char *key, const char *path) {

@@ -37,6 +37,10 @@ as_status as_session_provenance(as_buf *config, const as_session *s, const as_jo
  * of the largest product. */
 double as_session_token_flops(const as_session *s);
 double as_session_rate(as_session *s);
+double as_config_token_flops(const as_config *c);
+double as_engine_rate(as_engine *e, int64_t n, int64_t k); /* of products with a weight [n, k] */
+/* The engine of a job's options. */
+as_status as_session_engine(as_engine **out, const as_job *j, as_err *err) AS_CHECKED;
 /* Peak resident memory of the process in bytes, since it began or since the reset (Linux). */
 uint64_t as_peak_memory(void);
 void as_peak_memory_reset(void);

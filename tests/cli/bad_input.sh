@@ -78,6 +78,20 @@ broken huge; patch huge/config.json 's/"hidden_size": 128/"hidden_size": 131072/
 run finetune huge --scratch --data "$data" --out big
 fails not_enough_memory_is_said_before_the_start 6 'memory'
 check nothing_of_it_is_left test ! -e big
+# A limit of the address space: said before the start, and where a file does not fit (a sanitizer's shadow fits no limit).
+if (ulimit -v 400000 && "$ASSAY" --version) >out 2>err; then
+    wide=(--scratch --data "$data" --out big --steps 1 --threads 1)
+    broken wide; patch wide/config.json 's/"num_hidden_layers": 2/"num_hidden_layers": 400/'
+    (ulimit -v 500000 && "$ASSAY" finetune wide "${wide[@]}" >out 2>err)
+    status=$?
+    fails a_limit_of_addresses_is_seen_before_the_start 6 'wide: needs about [0-9]+ MB of memory, [0-9]+ MB are free'
+    broken sparse; truncate -s 600M "sparse/$weights"
+    (ulimit -v 400000 && "$ASSAY" predict sparse hi --threads 1 >out 2>err)
+    status=$?
+    fails a_file_that_does_not_fit_is_no_io_error 6 'not enough memory for sparse'
+else
+    echo 'skip address_limit: this build does not start under one'
+fi
 
 # --- data ---
 train() { run finetune "$model" --out never --db never.db --quiet --data "$@"; }

@@ -6,10 +6,16 @@ source "$(dirname "$0")/lib.bash"
 # --- info, tokenize ---
 run info "$model"
 check info_of_a_model both works says '^parameters +974,976$'
+check info_says_what_it_takes says '^tokens/s +about [0-9,]+ to run, [0-9,]+ to train$'
 run info "$model" --json
 check info_as_json printed_json
+"$ASSAY" finetune "$model" --data "$data" --limit 40 --steps 1 --dev-fraction 0 --out untold --db untold.db --quiet >/dev/null 2>&1
+chmod -R u+w untold; sed -i '/"problem_type"/d' untold/config.json
+run info untold
+check info_says_the_kind_that_is_meant both works says '^classifier +single_label_classification$'
 run info
 check info_of_the_machine both works says '^instructions +(portable|avx)'
+check info_says_what_multiplies says '^products +(oneDNN [0-9.]+|own)$'
 
 run tokenize "$model" '我们 like it'
 check tokenize_shows_a_table both works says '^ +[0-9]+  我 +0 +1$'

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 static as_json *parse(const char *text) {
     as_json *v = NULL;
@@ -222,6 +223,37 @@ static void test_json_reports_files_that_are_not_there(void **state) {
 }
 
 /* The promise is 100 ms for 3 MB; the bound here is loose, for sanitizers and busy machines. */
+static long allocations_left = -1;
+static void *scarce(size_t n) {
+    if (allocations_left == 0) return NULL;
+    if (allocations_left > 0) allocations_left--;
+    return malloc(n > 0 ? n : 1);
+}
+
+/* Each allocation of jansson fails once. Within a token it calls that a syntax error; elsewhere it says nothing at all, and
+ * nothing is not a message. */
+static void test_json_tells_memory_from_malformed_text(void **state) {
+    (void)state;
+    json_set_alloc_funcs(scarce, free);
+    as_json *v = NULL;
+    long n = 0, memory = 0;
+    for (as_status s = ASSAY_NOMEM; s != ASSAY_OK; n++) {
+        as_err err = {0};
+        allocations_left = n;
+        s = as_json_parse(&v, as_str_of("{\"a\": [1, 2.5, \"text\", {\"b\": null}], \"c\": \"\\u00e9\"}"), "t.json", 0,
+                          &err);
+        memory += s == ASSAY_NOMEM;
+        if (strstr(err.msg, ":  (")) {
+            json_set_alloc_funcs(malloc, free);
+            fail_msg("allocation %ld: %s", n, err.msg);
+        }
+    }
+    allocations_left = -1;
+    as_json_free(v);
+    json_set_alloc_funcs(malloc, free);
+    assert_true(n > 10 && memory > n / 4);
+}
+
 static void test_json_reads_a_large_vocabulary_in_time(void **state) {
     (void)state;
     as_buf text = {0};
@@ -273,6 +305,7 @@ int main(void) {
         cmocka_unit_test(test_json_dump_round_trips),
         cmocka_unit_test(test_json_dump_keeps_every_bit_of_reals),
         cmocka_unit_test(test_json_reports_files_that_are_not_there),
+        cmocka_unit_test(test_json_tells_memory_from_malformed_text),
         cmocka_unit_test(test_json_reads_a_large_vocabulary_in_time),
         cmocka_unit_test(test_json_reads_a_real_tokenizer),
     };

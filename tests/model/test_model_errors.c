@@ -45,6 +45,7 @@ static const config_case bad_configs[] = {
     {"{" SMALL ", \"is_decoder\": true}", "decoder", NULL},
     {"{" SMALL ", \"problem_type\": \"ranking\"}", "unknown problem_type \"ranking\"", NULL},
     {"{" SMALL ", \"id2label\": {\"0\": \"a\", \"2\": \"b\"}}", "\"id2label\"", NULL},
+    {"{" SMALL ", \"id2label\": [\"a\", \"b\"]}", "\"id2label\" is not an object", NULL},
     {"{" SMALL ", \"id2label\": {\"1\": \"a\", \"2\": \"b\"}}", "\"id2label\"", NULL},
     {"{" SMALL ", \"id2label\": {\"0\": \"a\", \"00\": \"b\"}}", "\"id2label\"", NULL},
     {"{" SMALL ", \"id2label\": {\"0\": \"a\", \"-1\": \"b\"}}", "\"id2label\"", NULL},
