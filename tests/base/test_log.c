@@ -82,7 +82,8 @@ static void test_progress_draws_one_line_that_fits(void **state) {
     assert_true(drawn_on_terminal(out, sizeof out, false, 1) > 0);
     assert_non_null(strstr(out, "fine-tune, epoch 2 of 3"));
     assert_non_null(strstr(out, "50 %"));
-    assert_non_null(strstr(out, "100/200"));
+    assert_non_null(strstr(out, "0:10 left")); /* what is less needed has gone: the line is narrow */
+    assert_null(strstr(out, "tokens/s"));
     assert_null(strchr(out, '\n'));
     char *const end = strstr(out, "\x1b[K");
     assert_non_null(end);
@@ -94,6 +95,53 @@ static void test_progress_is_silent_when_quiet_or_just_drawn(void **state) {
     char out[4096];
     assert_int_equal(drawn_on_terminal(out, sizeof out, true, 1), 0);
     assert_int_equal(drawn_on_terminal(out, sizeof out, false, 0), 0);
+}
+
+/* Three pieces of 10, 20 and 70 predicted seconds; the first was found done, the second took twice its time. */
+static void test_whole_is_corrected_by_what_was_measured(void **state) {
+    (void)state;
+    as_whole w = {.planned = 100};
+    assert_true(as_whole_left(NULL) == 0);
+    assert_true(as_whole_left(&w) == 100);
+    as_whole_begin(&w, 10);
+    as_whole_end(&w, false);
+    assert_true(as_whole_left(&w) == 90);
+    as_whole_begin(&w, 20);
+    w.began -= 40;
+    as_whole_end(&w, true);
+    assert_true(as_whole_left(&w) > 139.9 && as_whole_left(&w) < 141);
+    /* the last was half done when it began, and is at three quarters after 35 s: 17.5 predicted ones */
+    as_whole_begin(&w, 70);
+    w.first = 0.5, w.share = 0.75, w.began -= 35;
+    assert_true(as_whole_left(&w) > 34.9 && as_whole_left(&w) < 36);
+    as_whole_end(&w, true);
+    assert_true(as_whole_left(&w) == 0);
+    as_whole_begin(NULL, 1);
+    as_whole_end(NULL, true);
+}
+
+static void test_progress_counts_what_was_done_before_apart(void **state) {
+    (void)state;
+    as_whole w = {.planned = 50};
+    as_progress p;
+    as_whole_begin(&w, 50);
+    as_progress_begin(&p, -1, true, "train", 200);
+    p.whole = &w;
+    as_progress_skip(&p, 100);
+    assert_int_equal(p.done, 100);
+    assert_int_equal(p.skipped, 100);
+    assert_true(w.first == 0.5 && w.share == 0.5);
+    as_progress_end(&p);
+}
+
+static void test_times_are_written_as_clocks(void **state) {
+    (void)state;
+    char out[32];
+    static const struct { double seconds; const char *want; } cases[] = {{0, "0:00"}, {8.4, "0:08"}, {68, "1:08"}, {400, "6:40"}, {7268, "2:01:08"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        as_format_time(out, sizeof out, cases[i].seconds);
+        assert_string_equal(out, cases[i].want);
+    }
 }
 
 static void test_clocks_advance(void **state) {
@@ -109,6 +157,9 @@ int main(void) {
         cmocka_unit_test(test_progress_counts_but_draws_nothing_off_a_terminal),
         cmocka_unit_test(test_progress_draws_one_line_that_fits),
         cmocka_unit_test(test_progress_is_silent_when_quiet_or_just_drawn),
+        cmocka_unit_test(test_whole_is_corrected_by_what_was_measured),
+        cmocka_unit_test(test_progress_counts_what_was_done_before_apart),
+        cmocka_unit_test(test_times_are_written_as_clocks),
         cmocka_unit_test(test_clocks_advance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,14 @@ check search_is_in_the_result says '"result":\{.*"tries":\[\{"system":0,"lr":'
 run report "$bench" -o page.html
 check search_is_on_the_page both works grep -q 'Learning rates tried' page.html
 
+# --- two commands on one store ---
+"$ASSAY" eval turned --data test.csv --db shared.db --json --quiet --threads 1 >one 2>one.err &
+"$ASSAY" eval straight --data test.csv --db shared.db --json --quiet --threads 1 >two 2>two.err
+wait $! && run runs --db shared.db --json
+check two_commands_share_a_store both works test "$(grep -c '"state":"done"' out)" = 2
+"$ASSAY" eval turned --data test.csv --db alone.db --json --quiet >three 2>/dev/null
+check shared_runs_are_whole cmp -s <(sed 's/"run":[0-9]*//' one) <(sed 's/"run":[0-9]*//' three)
+
 # --- the time of the whole grid, on a terminal of 100 columns ---
 if command -v python3 >/dev/null; then
     cat >watch.py <<'PY'

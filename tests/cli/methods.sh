@@ -77,12 +77,12 @@ check compare_of_a_bench_agrees cmp -s <(sed -n '/^  several seeds/,/^$/p' bench
 run compare "$bench.1" "$bench.2" --metric accuracy
 check compare_takes_cells works
 for t in one two; do
-    printf 'task: %s\nkind: classify\nsource: {files: {train: %s/train.csv, test: %s/%s}}\ntext: text\nlabel: label\nmetrics: [accuracy]\n' \
-        $t "$tmp" "$tmp" "$([[ $t = one ]] && echo test.csv || echo test2.csv)" >$t.yaml
+    printf 'task: %s\nkind: classify\nfiles:\n  train: train.csv\n  test: %s\ntext: text\nlabel: label\nmetrics: [accuracy]\n' \
+        $t "$([[ $t = one ]] && echo test.csv || echo test2.csv)" >$t.yaml
 done
-run bench "$model" --task one.yaml,two.yaml --split test --seeds 1 --steps 4 --out tasks --quiet
+run bench "$model" --task ./one.yaml,./two.yaml --data-dir . --seeds 1 --steps 4 --out tasks --quiet
 check tasks_have_ranks both works says '^  Friedman p'
 check tasks_have_strengths says '^  Bradley-Terry +strength'
 check tasks_have_probabilities says '^  over tasks +better +same +worse$'
-run bench "$model" --task one.yaml,two.yaml --split test --seeds 1 --steps 4 --out tasks --quiet --json --margin 0.01
+run bench "$model" --task ./one.yaml,./two.yaml --data-dir . --seeds 1 --steps 4 --out tasks --quiet --json --margin 0.01
 check tasks_json_has_objects test "$(count '"kind":"ability"'),$(count '"kind":"over_tasks"')" = 4,3

@@ -117,6 +117,20 @@ printf 'id,text,label\n1,"<>?! 好",positive\n2,👩‍👩‍👧‍👦,negati
 run eval ft --data odd.csv --perturb all --strength 1 --quiet
 check odd_texts_are_perturbed works
 
+# --- the page has them, from the store alone ---
+run eval ft --data test.csv --calibrate dev.csv --perturb all --db page.db --quiet --slice lang
+run report 1 --db page.db -o page.html
+check page_of_analyses_is_written both works test -s page.html
+for words in 'calibrated on dev.csv' 'After the temperature' 'Risk against coverage' 'Conformal sets' 'how much worse on perturbed texts' '>typo-swap<' '>word-drop<' 'other answers'; do
+    check "page_shows_${words//[^A-Za-z]/_}" grep -q -- "$words" page.html
+done
+check page_repeats_the_command grep -q '^<pre><code>assay eval ft --data test.csv --calibrate dev.csv --perturb all --db page.db --quiet --slice lang$' page.html
+run eval ft --data test.csv --calibrate dev.csv --db page.db --quiet --json
+drop=$(sed -n 's/.*"kind":"calibration".*"temperature":\([0-9.]*\),.*/\1/p' out)
+check page_has_the_temperature grep -q "Temperature $(printf '%.4f' "$drop")" page.html
+run runs rm 1 --db page.db
+check analyses_go_with_the_run works
+
 # --- killed in between ---
 rm -f killed.db
 for pause in 0.05 0.15 0.3 0.5; do

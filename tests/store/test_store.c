@@ -88,7 +88,7 @@ static void test_store_open_refuses_what_is_not_a_store_and_leaves_it_alone(void
         {"long text", make_long_text, AS_FORMAT, "not an assay store"},
         {"another program's", make_foreign, AS_FORMAT, "another program"},
         {"another program's, same version", make_foreign_version, AS_FORMAT, "another program"},
-        {"newer", make_newer, AS_FORMAT, "has store version 7, this assay knows versions up to 2"},
+        {"newer", make_newer, AS_FORMAT, "has store version 7, this assay knows versions up to 3"},
         {"damaged", make_damaged, AS_FORMAT, "damaged"},
         {"folder", make_folder, AS_IO, "cannot be opened"},
     };
@@ -129,12 +129,12 @@ static void test_store_migration_applies_missing_steps_once_or_not_at_all(void *
     as_err err = {0};
     const char *const good[] = {as_store_steps[0], as_store_steps[1], as_store_steps[2], "ALTER TABLE runs ADD COLUMN note TEXT;"};
     const char *const bad[] = {as_store_steps[0], as_store_steps[1], as_store_steps[2], "ALTER TABLE runs ADD COLUMN note TEXT; ALTER TABLE nothing;"};
-    assert_int_not_equal(as_store_migrate(s->db, db, bad, 3, &err), AS_OK);
+    assert_int_not_equal(as_store_migrate(s->db, db, bad, 4, &err), AS_OK);
     assert_int_equal(ask("PRAGMA user_version"), as_store_step_count);
     assert_int_equal(ask("SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'note'"), 0);
-    must(as_store_migrate(s->db, db, good, 3, &err), err);
-    must(as_store_migrate(s->db, db, good, 3, &err), err);
-    assert_int_equal(ask("PRAGMA user_version"), 3);
+    must(as_store_migrate(s->db, db, good, 4, &err), err);
+    must(as_store_migrate(s->db, db, good, 4, &err), err);
+    assert_int_equal(ask("PRAGMA user_version"), 4);
     assert_int_equal(ask("SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'note'"), 1);
     as_store_close(s);
     assert_int_equal(as_store_open(&s, db, &err), AS_FORMAT); /* this version knows fewer steps */
@@ -388,7 +388,7 @@ static void test_store_of_version_1_is_brought_up_to_date_and_keeps_its_items(vo
         must(as_store_item_add(s, run.id, &item, &err), err);
     }
     as_store_close(s);
-    do_sql("ALTER TABLE items DROP COLUMN slices; PRAGMA user_version = 1;"); /* as version 1 wrote it */
+    do_sql("DROP TABLE analyses; ALTER TABLE items DROP COLUMN slices; PRAGMA user_version = 1;"); /* as version 1 wrote it */
     s = open_store();
     assert_int_equal(ask("PRAGMA user_version"), as_store_step_count);
     as_buf got = {0};
@@ -489,6 +489,30 @@ static void test_store_logs_are_ordered_and_cut_behind_a_checkpoint(void **state
     as_store_close(s);
 }
 
+static as_status show_analysis(void *ctx, const char *kind, const char *name, const char *json, as_err *err) {
+    (void)err;
+    as_buf_fmt(ctx, "%s/%s=%s ", kind, name, json);
+    return AS_OK;
+}
+
+static void test_store_analyses_are_replaced_by_name_and_go_with_their_run(void **state) {
+    (void)state;
+    as_store *s = open_store();
+    as_err err = {0};
+    as_buf got = {0};
+    const as_run run = begin(s, "k", false), other = begin(s, "other", false);
+    must(as_store_analysis_put(s, run.id, "perturbation", "word-drop", "{\"drop\":1}", &err), err);
+    must(as_store_analysis_put(s, run.id, "calibration", "", "{}", &err), err);
+    must(as_store_analysis_put(s, other.id, "calibration", "", "{\"o\":1}", &err), err);
+    must(as_store_analysis_put(s, run.id, "perturbation", "word-drop", "{\"drop\":2}", &err), err);
+    must(as_store_analyses_each(s, run.id, show_analysis, &got, &err), err);
+    assert_string_equal(got.p, "calibration/={} perturbation/word-drop={\"drop\":2} ");
+    must(as_store_run_remove(s, run.id, &err), err);
+    assert_int_equal(ask("SELECT count(*) FROM analyses"), 1);
+    as_buf_free(&got);
+    as_store_close(s);
+}
+
 /* ---- size, privacy, memory ---- */
 
 static void test_store_takes_about_100_bytes_an_item_besides_texts(void **state) {
@@ -576,6 +600,7 @@ int main(void) {
         TEST(test_store_callback_status_ends_the_loop),
         TEST(test_store_aggregates_keep_order_and_nan),
         TEST(test_store_logs_are_ordered_and_cut_behind_a_checkpoint),
+        TEST(test_store_analyses_are_replaced_by_name_and_go_with_their_run),
         TEST(test_store_takes_about_100_bytes_an_item_besides_texts),
         TEST(test_store_holds_no_host_name_and_no_path),
         TEST(test_store_survives_failing_allocations),
