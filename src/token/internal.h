@@ -129,6 +129,21 @@ as_status as_added_parse(const as_json *list, as_loader *ld, as_err *err) AS_CHE
  * none left. */
 bool as_matcher_next(const as_matcher *m, as_str text, size_t *pos, size_t from, as_match *out);
 
+/* ---- bytes as characters, as byte-level tokenizers write them ---- */
+/* Printable ASCII and most of Latin-1 stand for themselves, the other 68 bytes for U+0100 and on. */
+static inline uint32_t as_byte_char(unsigned char b) {
+    if (b <= 0x20) return 0x100u + b;
+    if (b >= 0x7F && b <= 0xA0) return 0x121u + (b - 0x7Fu);
+    return b == 0xAD ? 0x143u : b;
+}
+/* The byte behind a character, or -1. */
+static inline int as_char_byte(uint32_t cp) {
+    if (cp >= 0x100 && cp <= 0x120) return (int)(cp - 0x100);
+    if (cp >= 0x121 && cp <= 0x142) return (int)(cp - 0x121 + 0x7F);
+    if (cp == 0x143) return 0xAD;
+    return cp < 0x100 && as_byte_char((unsigned char)cp) == cp ? (int)cp : -1;
+}
+
 /* ---- work space ---- */
 /* Text under way, with the range of original bytes that each of its bytes stands for. */
 typedef struct as_norm {
@@ -213,6 +228,9 @@ as_status as_added_piece(as_work *w, const as_added_token *tok, const char *text
                          uint32_t begin, uint32_t end, int32_t word, as_err *err) AS_CHECKED;
 as_status as_piece_add(as_pieces *p, int32_t id, uint32_t begin, uint32_t end, int32_t word,
                        as_err *err) AS_CHECKED;
+
+/* Added tokens, normalizer, pre-tokenizer: text becomes w->splits over w->norm. */
+as_status as_pre_tokenize(as_work *w, as_str text, as_err *err) AS_CHECKED;
 
 /* ---- post-processing: what stands around the sequences ---- */
 typedef struct as_post_item {
