@@ -92,7 +92,7 @@ static void count_white(as_piece *piece, const char *p, size_t n) {
     bool all = true;
     for (size_t i = 0, len = 0; i < n; i += len) {
         len = as_utf8_next(p + i, &cp);
-        const bool white = (as_uc_flags(cp) & AS_UC_WHITE) != 0;
+        const bool white = (as_uc_flags(cp) & AS_UC_WHITE) != 0 || cp == as_byte_char(' ');
         all = all && white;
         lead += all;
         trail = white ? trail + 1 : 0;
