@@ -131,15 +131,15 @@ typedef struct as_trie_slot {
     uint64_t key;   /* node << 8 | byte */
     uint32_t child; /* 0: empty */
 } as_trie_slot;
-typedef struct as_trie {
+typedef struct as_trie { /* zero-initialised; one piece at least before the first step */
     as_trie_slot *slots;
     int32_t *value; /* by node; -1: no piece ends here */
-    uint32_t n;     /* nodes; 0 is the root */
-    unsigned shift;
+    size_t cap;
+    uint32_t n;     /* nodes; the root is 0 */
+    unsigned shift; /* 64 - log2(number of slots) */
 } as_trie;
-as_status as_trie_init(as_trie *t, size_t bytes, as_err *err) AS_CHECKED; /* of all pieces */
 void as_trie_free(as_trie *t);
-void as_trie_add(as_trie *t, as_str piece, int32_t value);
+bool as_trie_add(as_trie *t, as_str piece, int32_t value); /* false: no memory */
 static inline uint32_t as_trie_step(const as_trie *t, uint32_t node, unsigned char byte) { /* 0: none */
     const uint64_t key = (uint64_t)node << 8 | byte;
     const size_t mask = ((size_t)1 << (64 - t->shift)) - 1;

@@ -45,6 +45,10 @@ as_status as_learn_merges(as_learned *out, const as_words *w, const as_token_tra
 as_status as_learn_unigram(as_learned *out, const as_words *w, const as_token_train_opts *o,
                            as_err *err) AS_CHECKED;
 
+/* Seeds behind what `out` holds; scores are counts. */
+as_status as_find_seeds(as_learned *out, as_bump *text, const as_words *w,
+                        const as_token_train_opts *o, as_err *err) AS_CHECKED;
+
 /* Characters of the words with how often they occur, ascending by code point. */
 typedef struct as_char_count {
     uint32_t cp;

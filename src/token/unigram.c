@@ -10,43 +10,50 @@
 #include <string.h>
 
 /* ---- a trie over bytes ---- */
-as_status as_trie_init(as_trie *t, size_t bytes, as_err *err) {
-    *t = (as_trie){.shift = 60};
-    size_t slots = 16;
-    for (; slots < bytes * 2; t->shift--)
-        slots *= 2;
-    t->slots = as_calloc(slots, sizeof *t->slots);
-    t->value = as_alloc(bytes + 1, sizeof *t->value);
-    if (t->slots == NULL || t->value == NULL) {
-        as_trie_free(t);
-        return as_fail_nomem(err, "pieces", slots * sizeof *t->slots);
-    }
-    t->value[0] = -1, t->n = 1;
-    return AS_OK;
-}
-
 void as_trie_free(as_trie *t) {
     as_free(t->slots), as_free(t->value);
     *t = (as_trie){0};
 }
 
-void as_trie_add(as_trie *t, as_str piece, int32_t value) {
+static void place(as_trie_slot *slots, unsigned shift, as_trie_slot s) {
+    const size_t mask = ((size_t)1 << (64 - shift)) - 1;
+    size_t k = (size_t)((s.key * UINT64_C(0x9E3779B97F4A7C15)) >> shift);
+    while (slots[k].child != 0)
+        k = (k + 1) & mask;
+    slots[k] = s;
+}
+
+/* Twice the slots, or the first ones; and room for one node more. */
+static bool grow(as_trie *t) {
+    const size_t old = t->n == 0 ? 0 : (size_t)1 << (64 - t->shift);
+    if (!as_grow(&t->value, &t->cap, (size_t)t->n + 2, sizeof *t->value)) return false;
+    if (t->n == 0) t->value[0] = -1, t->n = 1;
+    if (2 * (size_t)t->n < old) return true;
+    const unsigned shift = old == 0 ? 54 : t->shift - 1;
+    as_trie_slot *slots = as_calloc((size_t)1 << (64 - shift), sizeof *slots);
+    if (slots == NULL || t->n == UINT32_MAX - 1) return as_free(slots), false;
+    for (size_t i = 0; i < old; i++)
+        if (t->slots[i].child != 0) place(slots, shift, t->slots[i]);
+    as_free(t->slots);
+    t->slots = slots, t->shift = shift;
+    return true;
+}
+
+bool as_trie_add(as_trie *t, as_str piece, int32_t value) {
     uint32_t node = 0;
-    const size_t mask = ((size_t)1 << (64 - t->shift)) - 1;
+    if (t->n == 0 && !grow(t)) return false;
     for (size_t i = 0; i < piece.n; i++) {
         uint32_t next = as_trie_step(t, node, (unsigned char)piece.p[i]);
         if (next == 0) {
-            const uint64_t key = (uint64_t)node << 8 | (unsigned char)piece.p[i];
-            size_t k = (size_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> t->shift);
-            while (t->slots[k].child != 0)
-                k = (k + 1) & mask;
+            if (!grow(t)) return false;
             next = t->n++;
-            t->slots[k] = (as_trie_slot){key, next};
             t->value[next] = -1;
+            place(t->slots, t->shift, (as_trie_slot){(uint64_t)node << 8 | (unsigned char)piece.p[i], next});
         }
         node = next;
     }
     t->value[node] = value;
+    return true;
 }
 
 /* ---- reading ---- */
@@ -104,12 +111,12 @@ as_status as_parse_unigram(as_part *self, const as_json *spec, as_loader *ld, as
     m->unk = (int32_t)unk;
     m->hash = m->hash * 31 + (uint64_t)(unk + 1) * 2 + m->byte_fallback;
     read_bytes(m, &ld->t->vocab);
-    AS_TRY(as_trie_init(&ld->t->trie, bytes + 1, err));
     for (size_t i = 0; i < ld->t->vocab.count; i++) {
         const as_vocab_entry e = ld->t->vocab.entries[i];
-        if (e.piece.n > 0) as_trie_add(&ld->t->trie, e.piece, e.id);
+        if (e.piece.n > 0 && !as_trie_add(&ld->t->trie, e.piece, e.id))
+            return as_fail_nomem(err, "pieces", bytes);
     }
-    return AS_OK;
+    return as_trie_add(&ld->t->trie, (as_str){"", 0}, -1) ? AS_OK : as_fail_nomem(err, "pieces", 0);
 }
 
 /* ---- the best way ---- */
