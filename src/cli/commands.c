@@ -20,6 +20,11 @@ static const as_command table[] = {
      "Texts are arguments, or the lines of --file. Offsets count characters of the text.",
      "assay tokenize assets/tiny-bert 'Simply a joy.'", "[CLS] simply a joy . [SEP]",
      TAKES_TOKENS | TAKES_LINES | TAKES_CHECK, 1, -1, as_cmd_tokenize},
+    {"tokenizer", "FILE... --model M --out DIR", "learns a tokenizer from text: WordPiece, byte-level BPE or Unigram",
+     "Files hold one text a line, also .gz and .zst; folders stand for all files in them, - for standard input. The vocabulary is the one "
+     "that Hugging Face tokenizers' trainers learn, whatever the number of threads; tokenizer.json is read by that library and by assay.",
+     "assay tokenizer corpus.txt --model wordpiece --vocab-size 8000 --out tok", "learned  8,000 pieces (wordpiece, 97 characters to begin with)",
+     TAKES_TOKENIZER, 1, -1, as_cmd_tokenizer},
     {"predict", "MODEL [TEXT...]", "what a fine-tuned checkpoint says about texts",
      "Texts are arguments, the lines of --file, or the records of --data.",
      "assay predict finetuned 'Simply a joy.'", "positive  0.9731  Simply a joy.",

@@ -33,6 +33,7 @@ typedef enum as_takes {
     TAKES_TASK = 1 << 22,  /* data by a task's name */
     TAKES_FILES = 1 << 23, /* where that data lies */
     TAKES_PULL = 1 << 24,
+    TAKES_TOKENIZER = 1 << 25, /* it learns a tokenizer */
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -68,6 +69,9 @@ typedef struct as_options {
     const char *csv, *schedule, *fail_if, *junit, *markdown, *test, *latex, *lm_eval, *only, *sort, *find;
     const char *calibrate, *perturb;
     double margin, until, strength;
+    const char *token_model, *special, *alphabet, *letter_case, *accents; /* of tokenizer */
+    int64_t vocab_size, min_frequency, limit_alphabet, max_piece;
+    bool prefix_space, line_ends;
     as_recipe train;
 } as_options;
 

@@ -156,12 +156,130 @@ static as_status run_strip(const as_part *self, as_work *w, as_err *err) {
     return AS_OK;
 }
 
+/* ---- ByteLevel, ByteFallback, Metaspace, BPEDecoder ---- */
+/* A token with a character that stands for no byte gives its own bytes; what is not UTF-8 in the end
+ * becomes U+FFFD. */
+static as_status run_byte_level(const as_part *self, as_work *w, as_err *err) {
+    (void)self;
+    as_buf bytes = {0};
+    uint32_t cp;
+    for (size_t i = 0; i < w->strings.n; i++) {
+        const as_str t = string_at(&w->strings, i);
+        const size_t keep = bytes.n;
+        size_t k = 0;
+        while (k < t.n) {
+            k += as_utf8_next(t.p + k, &cp);
+            const int byte = as_char_byte(cp);
+            if (byte < 0) break;
+            as_buf_char(&bytes, (char)byte);
+            if (k == t.n) k++; /* all of it */
+        }
+        if (k > t.n || t.n == 0) continue;
+        bytes.n = keep;
+        as_buf_add(&bytes, t.p, t.n);
+    }
+    (void)as_utf8_lossy(&w->strings_next.text, as_buf_view(&bytes));
+    w->strings_next.text.failed |= bytes.failed;
+    as_buf_free(&bytes);
+    AS_TRY(close_string(&w->strings_next, err));
+    swap_strings(w);
+    return AS_OK;
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* "<0x61>" -> 0x61, else -1. A sign is a digit's neighbour for the library: "<0x+5>" is 5. */
+static int named_byte(as_str t) {
+    if (t.n != 6 || memcmp(t.p, "<0x", 3) != 0 || t.p[5] != '>') return -1;
+    const int high = t.p[3] == '+' ? 0 : hex_digit(t.p[3]), low = hex_digit(t.p[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+static as_status put_bytes(as_strings *to, as_buf *bytes, as_err *err) {
+    if (bytes->n == 0) return AS_OK;
+    if (as_utf8_valid_prefix(bytes->p, bytes->n) == bytes->n) {
+        as_buf_add(&to->text, bytes->p, bytes->n);
+        AS_TRY(close_string(to, err));
+    } else {
+        for (size_t i = 0; i < bytes->n; i++) {
+            as_buf_str(&to->text, "\xEF\xBF\xBD");
+            AS_TRY(close_string(to, err));
+        }
+    }
+    as_buf_clear(bytes);
+    return AS_OK;
+}
+
+static as_status fall_back(as_work *w, as_buf *bytes, as_err *err) {
+    for (size_t i = 0; i < w->strings.n; i++) {
+        const as_str t = string_at(&w->strings, i);
+        const int byte = named_byte(t);
+        if (byte >= 0) {
+            as_buf_char(bytes, (char)byte);
+            continue;
+        }
+        AS_TRY(put_bytes(&w->strings_next, bytes, err));
+        as_buf_add(&w->strings_next.text, t.p, t.n);
+        AS_TRY(close_string(&w->strings_next, err));
+    }
+    return put_bytes(&w->strings_next, bytes, err);
+}
+
+static as_status run_byte_fallback(const as_part *self, as_work *w, as_err *err) {
+    (void)self;
+    as_buf bytes = {0};
+    as_status s = fall_back(w, &bytes, err);
+    if (bytes.failed) s = as_fail_nomem(err, "decoded text", bytes.n);
+    as_buf_free(&bytes);
+    if (s == AS_OK) swap_strings(w);
+    return s;
+}
+
+/* All marks of the first token vanish, unless none is put before texts. */
+static as_status run_metaspace(const as_part *self, as_work *w, as_err *err) {
+    const as_metaspace *m = self->settings;
+    for (size_t i = 0; i < w->strings.n; i++) {
+        const bool drop = i == 0 && m->scheme != AS_SCHEME_NEVER;
+        replace_all(&w->strings_next.text, string_at(&w->strings, i), m->mark,
+                    drop ? (as_str){"", 0} : AS_LIT(" "));
+        AS_TRY(close_string(&w->strings_next, err));
+    }
+    swap_strings(w);
+    return AS_OK;
+}
+
+static as_status parse_bpe(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
+    as_str *suffix = as_load_push(ld, 1, sizeof *suffix, err);
+    if (suffix == NULL) return AS_NOMEM;
+    self->settings = suffix;
+    return as_load_str(ld, suffix, spec, "suffix", "</w>", err);
+}
+
+static as_status run_bpe(const as_part *self, as_work *w, as_err *err) {
+    const as_str *suffix = self->settings;
+    for (size_t i = 0; i < w->strings.n; i++) {
+        replace_all(&w->strings_next.text, string_at(&w->strings, i), *suffix,
+                    i + 1 == w->strings.n ? (as_str){"", 0} : AS_LIT(" "));
+        AS_TRY(close_string(&w->strings_next, err));
+    }
+    swap_strings(w);
+    return AS_OK;
+}
+
 static as_status parse_sequence(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     return as_part_parse_children(self, &as_decoders, spec, ld, err);
 }
 
 static const as_part_type types[] = {
+    {"BPEDecoder", parse_bpe, run_bpe},
+    {"ByteFallback", NULL, run_byte_fallback},
+    {"ByteLevel", NULL, run_byte_level},
     {"Fuse", NULL, run_fuse},
+    {"Metaspace", as_parse_metaspace, run_metaspace},
     {"Replace", parse_replace, run_replace},
     {"Sequence", parse_sequence, as_part_run_children},
     {"Strip", parse_strip, run_strip},

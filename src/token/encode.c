@@ -63,8 +63,10 @@ static as_status add_raw_token(as_work *w, as_str text, const as_match *m, as_er
     return as_split_add(w, base, (uint32_t)w->norm.n, m->token, err);
 }
 
-static as_status encode_general(as_work *w, as_str text, as_err *err) {
-    w->norm.n = 0, w->n_next = 0, w->out->n = 0;
+as_status as_pre_tokenize(as_work *w, as_str text, as_err *err) {
+    if (text.n >= UINT32_MAX)
+        return as_fail(err, AS_FORMAT, "a text of %zu bytes is longer than 4 GiB", text.n);
+    w->norm.n = 0, w->n_next = 0;
     size_t pos = 0, from = 0;
     as_match m;
     while (as_matcher_next(&w->t->added.raw, text, &pos, from, &m)) {
@@ -74,7 +76,12 @@ static as_status encode_general(as_work *w, as_str text, as_err *err) {
     }
     AS_TRY(add_text(w, text, from, text.n, err));
     as_split_swap(w);
-    AS_TRY(as_part_run(&w->t->pre_tokenizer, w, err));
+    return as_part_run(&w->t->pre_tokenizer, w, err);
+}
+
+static as_status encode_general(as_work *w, as_str text, as_err *err) {
+    w->out->n = 0;
+    AS_TRY(as_pre_tokenize(w, text, err));
     return as_part_run(&w->t->model, w, err);
 }
 
@@ -85,7 +92,7 @@ static void count_white(as_piece *piece, const char *p, size_t n) {
     bool all = true;
     for (size_t i = 0, len = 0; i < n; i += len) {
         len = as_utf8_next(p + i, &cp);
-        const bool white = (as_uc_flags(cp) & AS_UC_WHITE) != 0;
+        const bool white = (as_uc_flags(cp) & AS_UC_WHITE) != 0 || cp == as_byte_char(' ');
         all = all && white;
         lead += all;
         trail = white ? trail + 1 : 0;

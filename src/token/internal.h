@@ -70,6 +70,30 @@ as_status as_load_int(as_loader *ld, int64_t *out, const as_json *spec, const ch
 as_status as_load_pattern(as_loader *ld, as_str *out, const as_json *spec, const char *what,
                           as_err *err) AS_CHECKED;
 
+/* ---- patterns ---- */
+typedef struct as_regex as_regex;
+typedef struct as_pattern {
+    as_str text;  /* a string, unless re */
+    as_regex *re; /* owned by the tokenizer */
+} as_pattern;
+/* {"String": s} or {"Regex": r}. */
+as_status as_pattern_load(as_loader *ld, as_pattern *out, const as_json *spec, const char *what,
+                          as_err *err) AS_CHECKED;
+void as_patterns_free(as_tokenizer *t);
+/* w->units become matches and what lies between them, in order, all of the text. */
+as_status as_pattern_find(const as_pattern *p, as_work *w, as_str text, as_err *err) AS_CHECKED;
+/* What happens to matches. */
+typedef enum as_behavior {
+    AS_REMOVED,
+    AS_ISOLATED,
+    AS_MERGED_WITH_PREVIOUS,
+    AS_MERGED_WITH_NEXT,
+    AS_CONTIGUOUS
+} as_behavior;
+/* w->units, at `base` of w->norm, to next_splits. */
+as_status as_cut_units(as_work *w, uint32_t base, as_behavior how, as_err *err) AS_CHECKED;
+as_status as_unit_add(as_work *w, uint32_t begin, uint32_t end, bool match, as_err *err) AS_CHECKED;
+
 /* ---- vocabulary: piece -> id, open addressing over a hash that can be continued byte by byte ----
  */
 #define AS_VOCAB_START UINT64_C(0xcbf29ce484222325)
@@ -102,6 +126,29 @@ uint64_t as_vocab_hash(uint64_t h, as_str s);
 int32_t as_vocab_find(const as_vocab *v, uint64_t h, as_str prefix, const char *s, size_t n);
 int32_t as_vocab_id(const as_vocab *v, as_str piece); /* -1 when unknown */
 
+/* ---- pieces by their bytes, one after the other ---- */
+typedef struct as_trie_slot {
+    uint64_t key;   /* node << 8 | byte */
+    uint32_t child; /* 0: empty */
+} as_trie_slot;
+typedef struct as_trie { /* zero-initialised; one piece at least before the first step */
+    as_trie_slot *slots;
+    int32_t *value; /* by node; -1: no piece ends here */
+    size_t cap;
+    uint32_t n;     /* nodes; the root is 0 */
+    unsigned shift; /* 64 - log2(number of slots) */
+} as_trie;
+void as_trie_free(as_trie *t);
+bool as_trie_add(as_trie *t, as_str piece, int32_t value); /* false: no memory */
+static inline uint32_t as_trie_step(const as_trie *t, uint32_t node, unsigned char byte) { /* 0: none */
+    const uint64_t key = (uint64_t)node << 8 | byte;
+    const size_t mask = ((size_t)1 << (64 - t->shift)) - 1;
+    for (size_t i = (size_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> t->shift);; i = (i + 1) & mask) {
+        if (t->slots[i].child == 0) return 0;
+        if (t->slots[i].key == key) return t->slots[i].child;
+    }
+}
+
 /* ---- added tokens ---- */
 typedef struct as_added_token {
     as_str content, pattern; /* pattern: content, normalised when `normalized` */
@@ -128,6 +175,21 @@ as_status as_added_parse(const as_json *list, as_loader *ld, as_err *err) AS_CHE
 /* The next token at or after *pos; *from is the end of the last accepted match (0 at first). false:
  * none left. */
 bool as_matcher_next(const as_matcher *m, as_str text, size_t *pos, size_t from, as_match *out);
+
+/* ---- bytes as characters, as byte-level tokenizers write them ---- */
+/* Printable ASCII and most of Latin-1 stand for themselves, the other 68 bytes for U+0100 and on. */
+static inline uint32_t as_byte_char(unsigned char b) {
+    if (b <= 0x20) return 0x100u + b;
+    if (b >= 0x7F && b <= 0xA0) return 0x121u + (b - 0x7Fu);
+    return b == 0xAD ? 0x143u : b;
+}
+/* The byte behind a character, or -1. */
+static inline int as_char_byte(uint32_t cp) {
+    if (cp >= 0x100 && cp <= 0x120) return (int)(cp - 0x100);
+    if (cp >= 0x121 && cp <= 0x142) return (int)(cp - 0x121 + 0x7F);
+    if (cp == 0x143) return 0xAD;
+    return cp < 0x100 && as_byte_char((unsigned char)cp) == cp ? (int)cp : -1;
+}
 
 /* ---- work space ---- */
 /* Text under way, with the range of original bytes that each of its bytes stands for. */
@@ -164,6 +226,23 @@ typedef struct as_strings {
 typedef struct as_range {
     int64_t begin, end;
 } as_range;
+typedef struct as_unit {
+    uint32_t begin, end;
+    bool match;
+} as_unit;
+typedef struct as_symbol { /* BPE: a piece of a word, in a list */
+    int32_t id;
+    uint32_t len; /* bytes; 0: part of its left neighbour now */
+    int32_t prev, next;
+} as_symbol;
+typedef struct as_candidate { /* BPE: a merge that may happen */
+    int32_t rank, at, made;
+} as_candidate;
+typedef struct as_best { /* Unigram: best way to a byte */
+    double score;
+    int32_t id;
+    uint32_t from; /* UINT32_MAX: not reached */
+} as_best;
 
 enum { CACHE_BITS = 12, CACHE_KEY = 24, CACHE_IDS = 6 };
 typedef struct as_cached_word { /* one cache line: a frequent word costs one miss at most, its
@@ -195,6 +274,12 @@ struct as_work {
         *cache; /* the pieces of words seen before, direct-mapped by hash, keyed by their bytes */
     uint64_t cache_owner; /* identity of the tokenizer whose words these are */
     as_strings strings, strings_next;
+    as_unit *units;
+    size_t n_units, cap_units;
+    as_symbol *symbols;
+    as_candidate *candidates;
+    as_best *best;
+    size_t n_symbols, cap_symbols, n_candidates, cap_candidates, cap_best;
 };
 as_work *as_work_of(as_tokens *t, const as_tokenizer *tok,
                     as_err *err); /* NULL after filling err */
@@ -213,6 +298,14 @@ as_status as_added_piece(as_work *w, const as_added_token *tok, const char *text
                          uint32_t begin, uint32_t end, int32_t word, as_err *err) AS_CHECKED;
 as_status as_piece_add(as_pieces *p, int32_t id, uint32_t begin, uint32_t end, int32_t word,
                        as_err *err) AS_CHECKED;
+
+/* Pieces written anew into w->spare: one as it is; all of them into place; `what` before each that does
+ * not begin with it (at_start_only: of the text's first bytes), but not before added tokens. */
+as_status as_copy_split(as_work *w, as_split *s, as_err *err) AS_CHECKED;
+void as_norm_swap_text(as_work *w);
+as_status as_prepend_splits(as_work *w, as_str what, bool at_start_only, as_err *err) AS_CHECKED;
+/* Added tokens, normalizer, pre-tokenizer: text becomes w->splits over w->norm. */
+as_status as_pre_tokenize(as_work *w, as_str text, as_err *err) AS_CHECKED;
 
 /* ---- post-processing: what stands around the sequences ---- */
 typedef struct as_post_item {
@@ -251,6 +344,7 @@ struct as_tokenizer {
     as_arena arena;
     as_part normalizer, pre_tokenizer, model, post_processor, decoder;
     as_vocab vocab;
+    as_trie trie; /* Unigram */
     as_added added;
     as_post post[2]; /* one sequence, two sequences */
     bool post_trims; /* RobertaProcessing's trim_offsets: outer white space is not part of a token's
@@ -263,14 +357,35 @@ struct as_tokenizer {
     uint64_t identity; /* hash of what decides a word's pieces */
     int32_t special[AS_TOKEN_EOS + 1];
     int64_t model_max;
+    as_regex *regexes; /* all that were compiled for it */
     char *dir; /* NULL when parsed from memory */
     as_fast fast;
 };
 
 extern const as_part_type *const as_bert_normalizer_type, *const as_bert_pre_tokenizer_type,
-                                                              *const as_wordpiece_type;
+    *const as_wordpiece_type, *const as_byte_level_type, *const as_bpe_type, *const as_unigram_type;
 as_status as_post_default(as_tokenizer *t,
                           as_err *err) AS_CHECKED; /* no post-processor: the sequences alone */
+
+typedef struct as_byte_level {
+    bool prefix_space, trim, use_regex;
+} as_byte_level;
+as_status as_parse_byte_level(as_part *self, const as_json *spec, as_loader *ld,
+                              as_err *err) AS_CHECKED;
+as_status as_run_byte_level(const as_part *self, as_work *w, as_err *err) AS_CHECKED;
+as_status as_post_byte_level(as_part *self, const as_json *spec, as_loader *ld,
+                             as_err *err) AS_CHECKED;
+/* Where the piece that begins at byte i < n ends. */
+size_t as_byte_level_next(const char *p, size_t i, size_t n);
+
+typedef enum as_scheme { AS_SCHEME_ALWAYS = 1, AS_SCHEME_FIRST, AS_SCHEME_NEVER } as_scheme;
+typedef struct as_metaspace {
+    as_str mark;
+    as_scheme scheme;
+    bool split;
+} as_metaspace;
+as_status as_parse_metaspace(as_part *self, const as_json *spec, as_loader *ld,
+                             as_err *err) AS_CHECKED;
 
 /* One word: its normalised bytes, their hash from AS_VOCAB_START, and the original bytes behind each
  * of them. begin and end NULL: the word is plain, byte k stands for byte start + k of the text. */
@@ -282,6 +397,44 @@ typedef struct as_word {
     uint32_t start;
     int32_t number;
 } as_word;
+as_word as_word_of(const as_work *w, const as_split *s, size_t number);
+
+/* ---- models ---- */
+as_status as_model_vocab(const as_json *vocab, as_loader *ld, as_err *err) AS_CHECKED;
+as_status as_no_unknown(const as_str *unk_token, as_err *err);
+as_status as_added_split(as_work *w, const as_split *s, size_t number, as_err *err) AS_CHECKED;
+/* The word's pieces from the cache; false when they are not there. */
+bool as_cached_pieces(as_work *w, const as_word *x, as_status *status, as_err *err);
+
+typedef struct as_merge {
+    uint64_t key;
+    int32_t rank, made; /* rank -1: empty */
+} as_merge;
+typedef struct as_bpe {
+    as_merge *slots;
+    unsigned shift; /* 64 - log2(number of slots) */
+    as_str unk_token, prefix, suffix;
+    bool has_unk, fuse_unk, byte_fallback, ignore_merges;
+    int32_t unk; /* -1: the vocabulary lacks it */
+    int32_t byte[256], fallback[256]; /* pieces of bytes as characters, and "<0x00>"; -1: none */
+    uint64_t hash; /* of the merges */
+} as_bpe;
+as_status as_parse_bpe(as_part *self, const as_json *spec, as_loader *ld, as_err *err) AS_CHECKED;
+as_status as_run_bpe(const as_part *self, as_work *w, as_err *err) AS_CHECKED;
+as_status as_bpe_bytes(const as_bpe *m, as_work *w, const as_word *x, as_err *err) AS_CHECKED;
+
+typedef struct as_unigram {
+    double *score; /* by id */
+    double min_score;
+    int32_t unk; /* -1: none */
+    bool byte_fallback;
+    int32_t fallback[256];
+    uint64_t hash; /* of the scores */
+} as_unigram;
+as_status as_parse_unigram(as_part *self, const as_json *spec, as_loader *ld,
+                           as_err *err) AS_CHECKED;
+as_status as_run_unigram(const as_part *self, as_work *w, as_err *err) AS_CHECKED;
+
 /* Appends the word's pieces to w->out. */
 as_status as_wordpiece_word(const as_wordpiece *m, as_work *w, const as_word *word,
                             as_err *err) AS_CHECKED;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* ---- shared ---- */
-static as_status read_vocab(const as_json *vocab, as_loader *ld, as_err *err) {
+as_status as_model_vocab(const as_json *vocab, as_loader *ld, as_err *err) {
     as_vocab *v = &ld->t->vocab;
     if (as_json_typeof(vocab) != AS_JSON_OBJECT)
         return as_fail(err, AS_FORMAT, "%s: model.vocab must be an object of piece: id", ld->where);
@@ -32,7 +32,7 @@ static as_status read_vocab(const as_json *vocab, as_loader *ld, as_err *err) {
     return AS_OK;
 }
 
-static as_status no_unknown(const as_str *unk, as_err *err) {
+as_status as_no_unknown(const as_str *unk, as_err *err) {
     const as_status s =
         as_fail(err, AS_FORMAT,
                 "the tokenizer's vocabulary lacks its unknown token \"%.*s\", and a word needs it",
@@ -42,9 +42,20 @@ static as_status no_unknown(const as_str *unk, as_err *err) {
     return s;
 }
 
-static as_status added(as_work *w, const as_split *s, size_t number, as_err *err) {
+as_status as_added_split(as_work *w, const as_split *s, size_t number, as_err *err) {
     return as_added_piece(w, s->added, w->norm.text + s->begin, s->end - s->begin,
                           w->norm.begin[s->begin], w->norm.end[s->end - 1], (int32_t)number, err);
+}
+
+as_word as_word_of(const as_work *w, const as_split *s, size_t number) {
+    const as_str text = {w->norm.text + s->begin, s->end - s->begin};
+    return (as_word){text.p,
+                     text.n,
+                     as_vocab_hash(AS_VOCAB_START, text),
+                     w->norm.begin + s->begin,
+                     w->norm.end + s->begin,
+                     0,
+                     (int32_t)number};
 }
 
 /* ---- WordLevel ---- */
@@ -57,7 +68,7 @@ static as_status parse_word_level(as_part *self, const as_json *spec, as_loader 
     word_level *m = as_load_push(ld, 1, sizeof *m, err);
     if (m == NULL) return AS_NOMEM;
     AS_TRY(as_load_str(ld, &m->unk_token, spec, "unk_token", "<unk>", err));
-    AS_TRY(read_vocab(as_json_get(spec, "vocab"), ld, err));
+    AS_TRY(as_model_vocab(as_json_get(spec, "vocab"), ld, err));
     m->unk = as_vocab_id(&ld->t->vocab, m->unk_token);
     self->settings = m;
     return AS_OK;
@@ -68,13 +79,13 @@ static as_status run_word_level(const as_part *self, as_work *w, as_err *err) {
     for (size_t i = 0; i < w->n_splits; i++) {
         const as_split *s = &w->splits[i];
         if (s->added != NULL) {
-            AS_TRY(added(w, s, i, err));
+            AS_TRY(as_added_split(w, s, i, err));
             continue;
         }
         int32_t id =
             as_vocab_id(&w->t->vocab, (as_str){w->norm.text + s->begin, s->end - s->begin});
         if (id < 0) id = m->unk;
-        if (id < 0) return no_unknown(&m->unk_token, err);
+        if (id < 0) return as_no_unknown(&m->unk_token, err);
         AS_TRY(as_piece_add(w->out, id, w->norm.begin[s->begin], w->norm.end[s->end - 1],
                             (int32_t)i, err));
     }
@@ -89,7 +100,7 @@ static as_status parse_wordpiece(as_part *self, const as_json *spec, as_loader *
     AS_TRY(as_load_str(ld, &m->prefix, spec, "continuing_subword_prefix", "##", err));
     AS_TRY(
         as_load_int(ld, &m->max_chars, spec, "max_input_chars_per_word", 100, 0, INT32_MAX, err));
-    AS_TRY(read_vocab(as_json_get(spec, "vocab"), ld, err));
+    AS_TRY(as_model_vocab(as_json_get(spec, "vocab"), ld, err));
     m->prefix_hash = as_vocab_hash(AS_VOCAB_START, m->prefix);
     m->unk = as_vocab_id(&ld->t->vocab, m->unk_token);
     self->settings = m;
@@ -124,7 +135,7 @@ static int32_t longest_at(const as_wordpiece *m, const as_work *w, const as_word
 
 static as_status unknown(const as_wordpiece *m, as_work *w, const as_word *word, size_t keep,
                          as_err *err) {
-    if (m->unk < 0) return no_unknown(&m->unk_token, err);
+    if (m->unk < 0) return as_no_unknown(&m->unk_token, err);
     w->out->n = keep;
     return emit(w, word, m->unk, 0, word->n, err);
 }
@@ -181,25 +192,22 @@ static as_status run_wordpiece(const as_part *self, as_work *w, as_err *err) {
     for (size_t i = 0; i < w->n_splits; i++) {
         const as_split *s = &w->splits[i];
         if (s->added != NULL) {
-            AS_TRY(added(w, s, i, err));
+            AS_TRY(as_added_split(w, s, i, err));
             continue;
         }
-        const as_str text = {w->norm.text + s->begin, s->end - s->begin};
-        const as_word word = {text.p,
-                              text.n,
-                              as_vocab_hash(AS_VOCAB_START, text),
-                              w->norm.begin + s->begin,
-                              w->norm.end + s->begin,
-                              0,
-                              (int32_t)i};
+        const as_word word = as_word_of(w, s, i);
         AS_TRY(as_wordpiece_word(self->settings, w, &word, err));
     }
     return AS_OK;
 }
 
 static const as_part_type types[] = {
+    {"BPE", as_parse_bpe, as_run_bpe},
+    {"Unigram", as_parse_unigram, as_run_unigram},
     {"WordLevel", parse_word_level, run_word_level},
     {"WordPiece", parse_wordpiece, run_wordpiece},
 };
 const as_part_kind as_models = {"model", NULL, types, AS_COUNT(types)};
-const as_part_type *const as_wordpiece_type = &types[1];
+const as_part_type *const as_wordpiece_type = &types[3];
+const as_part_type *const as_bpe_type = &types[0];
+const as_part_type *const as_unigram_type = &types[1];

@@ -271,34 +271,35 @@ static as_status run_strip(const as_part *self, as_work *w, as_err *err) {
 }
 
 typedef struct replace_settings {
-    as_str pattern, content;
+    as_pattern pattern;
+    as_str content;
 } replace_settings;
 
 static as_status parse_replace(as_part *self, const as_json *spec, as_loader *ld, as_err *err) {
     replace_settings *s = as_load_push(ld, 1, sizeof *s, err);
     if (s == NULL) return AS_NOMEM;
-    AS_TRY(as_load_pattern(ld, &s->pattern, spec, "normalizer Replace", err));
+    AS_TRY(as_pattern_load(ld, &s->pattern, spec, "normalizer Replace", err));
     AS_TRY(as_load_str(ld, &s->content, spec, "content", NULL, err));
     self->settings = s;
     return AS_OK;
 }
 
+/* New characters share the range of the last one that they replace; before a text, of nothing. */
 static as_status run_replace(const as_part *self, as_work *w, as_err *err) {
     const replace_settings *s = self->settings;
     const as_norm *old = &w->piece;
-    const size_t n = s->pattern.n;
-    if (n == 0) return AS_OK;
-    for (size_t i = 0; i < old->n;) {
-        if (old->n - i >= n && memcmp(old->text + i, s->pattern.p, n) == 0) {
-            const size_t last =
-                i + n - 1; /* new characters share the range of the last one they replace */
-            AS_TRY(as_norm_add(&w->spare, s->content.p, s->content.n, old->begin[last],
-                               old->end[last], err));
-            i += n;
-        } else {
-            AS_TRY(as_norm_add(&w->spare, old->text + i, 1, old->begin[i], old->end[i], err));
-            i++;
+    if (s->pattern.text.n == 0 || old->n == 0) return AS_OK;
+    AS_TRY(as_pattern_find(&s->pattern, w, (as_str){old->text, old->n}, err));
+    for (size_t k = 0; k < w->n_units; k++) {
+        const as_unit u = w->units[k];
+        if (u.match) {
+            const bool any = u.end > 0;
+            AS_TRY(as_norm_add(&w->spare, s->content.p, s->content.n, any ? old->begin[u.end - 1] : 0,
+                               any ? old->end[u.end - 1] : 0, err));
+            continue;
         }
+        for (uint32_t i = u.begin; i < u.end; i++)
+            AS_TRY(as_norm_add(&w->spare, old->text + i, 1, old->begin[i], old->end[i], err));
     }
     as_norm_swap(w);
     return AS_OK;

@@ -171,6 +171,7 @@ static as_status parse_sequence(as_part *self, const as_json *spec, as_loader *l
 
 static const as_part_type types[] = {
     {"BertProcessing", parse_bert, NULL},
+    {"ByteLevel", as_post_byte_level, NULL},
     {"RobertaProcessing", parse_roberta, NULL},
     {"Sequence", parse_sequence, NULL},
     {"TemplateProcessing", parse_template, NULL},

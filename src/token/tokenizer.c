@@ -46,6 +46,9 @@ static as_status index_pieces(as_tokenizer *t, as_loader *ld, as_err *err) {
         const as_wordpiece *m = t->model.settings;
         t->identity = as_hash64(m->prefix.p, m->prefix.n, t->identity ^ (uint64_t)m->max_chars);
     }
+    if (t->model.type == as_bpe_type) t->identity ^= ((const as_bpe *)t->model.settings)->hash;
+    if (t->model.type == as_unigram_type)
+        t->identity ^= ((const as_unigram *)t->model.settings)->hash;
     return AS_OK;
 }
 
@@ -107,6 +110,8 @@ as_status as_tokenizer_parse(as_tokenizer **out, as_str json, const char *where,
 
 void as_tokenizer_free(as_tokenizer *t) {
     if (t == NULL) return;
+    as_patterns_free(t);
+    as_trie_free(&t->trie);
     as_vocab_deinit(&t->vocab);
     as_vocab_deinit(&t->added.by_content);
     as_arena_deinit(&t->arena);

@@ -21,6 +21,8 @@ enum {
         1 << 7, /* has a canonical decomposition (Hangul syllables excluded: they are computed) */
     AS_UC_LOWER = 1 << 8, /* to_lowercase changes it */
     AS_UC_CCC = 1 << 9,   /* canonical combining class is not 0 */
+    AS_UC_LETTER = 1 << 11, /* \p{L} of the regular expressions in ByteLevel and Split */
+    AS_UC_DIGIT = 1 << 12,  /* \p{N} of them; \s is AS_UC_WHITE */
     AS_UC_NFKD = 1 << 10  /* its compatibility decomposition differs from the canonical one */
 };
 

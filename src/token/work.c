@@ -40,6 +40,7 @@ void as_work_free(as_work *w) {
         as_free_aligned(w->cache);
     for (int i = 0; i < 2; i++)
         as_free(w->pieces[i].v), as_free(w->windows[i]);
+    as_free(w->units), as_free(w->symbols), as_free(w->candidates), as_free(w->best);
     as_buf_free(&w->strings.text), as_free(w->strings.end);
     as_buf_free(&w->strings_next.text), as_free(w->strings_next.end);
     as_free(w);
