@@ -33,6 +33,7 @@ typedef enum as_takes {
     TAKES_TASK = 1 << 22,  /* data by a task's name */
     TAKES_FILES = 1 << 23, /* where that data lies */
     TAKES_PULL = 1 << 24,
+    TAKES_PRETRAIN = 1 << 27,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -68,6 +69,11 @@ typedef struct as_options {
     const char *csv, *schedule, *fail_if, *junit, *markdown, *test, *latex, *lm_eval, *only, *sort, *find;
     const char *calibrate, *perturb;
     double margin, until, strength;
+    as_texts corpora;
+    const char *tokenizer, *shape, *config, *from, *objective;
+    double mask_share;
+    bool whole_words, recompute;
+    int64_t tokens, keep, checkpoint_steps;
     as_recipe train;
 } as_options;
 
