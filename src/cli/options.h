@@ -34,6 +34,7 @@ typedef enum as_takes {
     TAKES_FILES = 1 << 23, /* where that data lies */
     TAKES_PULL = 1 << 24,
     TAKES_PRETRAIN = 1 << 27,
+    TAKES_CORPUS = 1 << 25,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -74,6 +75,10 @@ typedef struct as_options {
     double mask_share;
     bool whole_words, recompute;
     int64_t tokens, keep, checkpoint_steps;
+    const char **doc, *rules, *lang, *run; /* of data */
+    as_texts rule;
+    double heldout;
+    int64_t shard_tokens, ngram;
     as_recipe train;
 } as_options;
 
