@@ -37,6 +37,12 @@ static const as_command table[] = {
      "Pooling and normalisation are the checkpoint's own (1_Pooling, 2_Normalize), else the mean of the tokens.",
      "assay embed all-MiniLM-L6-v2 'A first text' --json", "{\"kind\":\"embedding\",\"text\":\"A first text\",\"dim\":384,\"vector\":[0.0417...]}",
      TAKES_MODEL | TAKES_LINES, 1, -1, as_cmd_embed},
+    {"pretrain", "--corpus DIR (--shape S | --config F | --model M) --out DIR", "self-supervised training on text; saves a checkpoint that transformers loads",
+     "Masked words, alone or with next-sentence or sentence-order prediction, from a new model or on from a checkpoint. Says time, memory and "
+     "FLOPs before it starts; evaluates on held-out text; stops with the last good state when the loss leaves its course. An interrupted command "
+     "goes on where it was when it is given again.",
+     "assay pretrain --corpus wiki --shape mini --out bert --tokens 20000000", "saved     bert (4,883 steps)",
+     TAKES_PRETRAIN, 0, 0, as_cmd_pretrain},
     {"finetune", "MODEL (--data F | --task T) --out DIR", "supervised training; saves a checkpoint that transformers loads",
      "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory "
      "before it starts. An interrupted command goes on where it was when it is given again.",
@@ -76,6 +82,12 @@ static const as_command table[] = {
      "with names, or paths of YAML files, says all about these.",
      "assay tasks sst2", "task       sst2",
      TAKES_FILES, 0, -1, as_cmd_tasks},
+    {"data", "corpus INPUT... | show DIR | verify DIR | contamination CORPUS [TASK]", "text for pre-training: clean, without duplicates, as token ids",
+     "`corpus` reads files, folders or - (text, JSONL, CSV, Parquet, .gz, .zst), cleans them, drops duplicates, and writes token ids into shards "
+     "under --out; every rule counts what it took. An interrupted command goes on when it is given again. `show` prints the counts, `verify` checks "
+     "the digests, `contamination` finds evaluation items that stand in a corpus.",
+     "assay data corpus texts/ --tokenizer assets/tiny-bert --out corpus --heldout 0.01", "train     18,304  41,870  2,051,910",
+     TAKES_CORPUS | TAKES_DATA | TAKES_TASK | TAKES_ITEMS, 1, -1, as_cmd_data},
     {"pull", "REPO[@REV]", "fetch a model or a data set from the Hub into the local cache",
      "REPO is ORG/NAME. Fetches configuration, tokenizer and weights (safetensors, else pytorch_model.bin), checks length and checksum of "
      "each file, and goes on where an earlier pull was cut. Afterwards the id stands for the model everywhere. No other command touches "

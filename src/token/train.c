@@ -279,13 +279,13 @@ void as_learned_free(as_learned *l) {
     *l = (as_learned){0};
 }
 
-static as_status count_words(as_words *out, const as_token_train_opts *o, as_text_source next,
+static as_status count_words(as_word_counts *out, const as_token_train_opts *o, as_text_source next,
                              void *ctx, as_token_trained *info, as_err *err) {
     as_buf json = {0};
     as_tokenizer *t = NULL;
     as_status s = write_json(&json, o, NULL, err);
     if (s == AS_OK) s = as_tokenizer_parse(&t, as_buf_view(&json), "the pipeline", err);
-    if (s == AS_OK) s = as_words_count(out, t, o, next, ctx, info, err);
+    if (s == AS_OK) s = as_word_counts_make(out, t, o, next, ctx, info, err);
     as_tokenizer_free(t);
     as_buf_free(&json);
     if (s == AS_OK && info->distinct == 0) {
@@ -310,7 +310,7 @@ as_status as_tokenizer_train(as_buf *json, const as_token_train_opts *given, as_
                              void *ctx, as_token_trained *info, as_err *err) {
     as_token_train_opts o = filled(given);
     as_token_trained seen = {0};
-    as_words words = {0};
+    as_word_counts words = {0};
     as_learned l = {0};
     as_buf bytes = {0};
     AS_TRY(check(&o, err));
@@ -328,7 +328,7 @@ as_status as_tokenizer_train(as_buf *json, const as_token_train_opts *given, as_
     seen.read_seconds = t1 - t0, seen.train_seconds = as_clock() - t1;
     seen.vocab = (int64_t)l.n, seen.merges = (int64_t)l.n_merges, seen.alphabet = l.alphabet;
     if (info != NULL) *info = seen;
-    as_words_free(&words);
+    as_word_counts_free(&words);
     as_learned_free(&l);
     as_buf_free(&bytes);
     return s;

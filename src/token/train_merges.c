@@ -44,7 +44,7 @@ typedef struct merger {
     as_vocab vocab;
     as_bump text; /* pieces and the queue's word lists */
     word *words;
-    const as_words *counted;
+    const as_word_counts *counted;
     int32_t *ids, *lens; /* symbols of all words; lens only when there is a longest token */
     pair *pairs;
     size_t n_pairs, cap_pairs;
@@ -373,7 +373,7 @@ static as_status drop_repeated(merger *m, as_err *err) {
     return AS_OK;
 }
 
-as_status as_learn_merges(as_learned *out, const as_words *w, const as_token_train_opts *o,
+as_status as_learn_merges(as_learned *out, const as_word_counts *w, const as_token_train_opts *o,
                           as_err *err) {
     *out = (as_learned){0};
     as_arena_init(&out->arena, 0);

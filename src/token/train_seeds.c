@@ -31,7 +31,7 @@ typedef struct finder {
     size_t n_stack, cap_stack;
 } finder;
 
-static as_status write_text(finder *f, const as_words *w, as_err *err) {
+static as_status write_text(finder *f, const as_word_counts *w, as_err *err) {
     size_t n = 0;
     for (size_t i = 0; i < w->n; i++)
         n += as_utf8_count(w->v[i].word.p, w->v[i].word.n) + 1;
@@ -159,7 +159,7 @@ static as_status put_seeds(as_learned *out, as_bump *text, finder *f, as_char_co
 }
 
 /* Behind what `out` holds already; scores are counts. */
-as_status as_find_seeds(as_learned *out, as_bump *text, const as_words *w,
+as_status as_find_seeds(as_learned *out, as_bump *text, const as_word_counts *w,
                         const as_token_train_opts *o, as_err *err) {
     finder f = {.depth = (uint32_t)o->max_token_length + 1};
     as_char_count *chars = NULL;

@@ -17,7 +17,7 @@ static const double UNK_PENALTY = 10.0, LEAST_EXPECTED = 0.5, MISSING_STEP = 0.0
 
 typedef struct unigram {
     const as_token_train_opts *o;
-    const as_words *w;
+    const as_word_counts *w;
     as_learned *l; /* the pieces under way; 0 is <UNK>, which no text matches */
     as_trie trie;
     double min_score;
@@ -354,7 +354,7 @@ static as_status begin(unigram *u, as_bump *text, as_err *err) {
     return AS_OK;
 }
 
-as_status as_learn_unigram(as_learned *out, const as_words *w, const as_token_train_opts *o,
+as_status as_learn_unigram(as_learned *out, const as_word_counts *w, const as_token_train_opts *o,
                            as_err *err) {
     *out = (as_learned){0};
     as_arena_init(&out->arena, 0);

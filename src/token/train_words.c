@@ -169,7 +169,7 @@ static int by_bytes(const void *a, const void *b) {
 }
 
 /* The first worker's table takes in the others; its texts become the result's. */
-static as_status collect(as_words *out, counting *c, as_token_trained *info, as_err *err) {
+static as_status collect(as_word_counts *out, counting *c, as_token_trained *info, as_err *err) {
     table *all = &c->workers[0].words;
     info->words = (int64_t)c->workers[0].seen;
     for (int i = 1; i < c->threads; i++) {
@@ -191,9 +191,9 @@ static as_status collect(as_words *out, counting *c, as_token_trained *info, as_
     return AS_OK;
 }
 
-as_status as_words_count(as_words *out, const as_tokenizer *t, const as_token_train_opts *o,
+as_status as_word_counts_make(as_word_counts *out, const as_tokenizer *t, const as_token_train_opts *o,
                          as_text_source next, void *ctx, as_token_trained *info, as_err *err) {
-    *out = (as_words){0};
+    *out = (as_word_counts){0};
     counting c = {.t = t, .threads = o->threads > 0 ? o->threads : as_cpu_count()};
     c.workers = as_calloc((size_t)c.threads, sizeof *c.workers);
     if (c.workers == NULL) return as_fail_nomem(err, "threads", (size_t)c.threads);
@@ -213,14 +213,14 @@ as_status as_words_count(as_words *out, const as_tokenizer *t, const as_token_tr
     return s;
 }
 
-void as_words_free(as_words *w) {
+void as_word_counts_free(as_word_counts *w) {
     as_free(w->v);
     if (w->v != NULL) as_arena_deinit(&w->text);
-    *w = (as_words){0};
+    *w = (as_word_counts){0};
 }
 
 /* ---- characters ---- */
-as_status as_count_chars(as_char_count **out, size_t *n, const as_words *w, as_str also,
+as_status as_count_chars(as_char_count **out, size_t *n, const as_word_counts *w, as_str also,
                          as_err *err) {
     enum { POINTS = 0x110000 };
     uint64_t *counts = as_calloc(POINTS, sizeof *counts);
