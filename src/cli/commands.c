@@ -37,6 +37,12 @@ static const as_command table[] = {
      "Pooling and normalisation are the checkpoint's own (1_Pooling, 2_Normalize), else the mean of the tokens.",
      "assay embed all-MiniLM-L6-v2 'A first text' --json", "{\"kind\":\"embedding\",\"text\":\"A first text\",\"dim\":384,\"vector\":[0.0417...]}",
      TAKES_MODEL | TAKES_LINES, 1, -1, as_cmd_embed},
+    {"pretrain", "--corpus DIR (--shape S | --config F | --model M) --out DIR", "self-supervised training on text; saves a checkpoint that transformers loads",
+     "Masked words, alone or with next-sentence or sentence-order prediction, from a new model or on from a checkpoint. Says time, memory and "
+     "FLOPs before it starts; evaluates on held-out text; stops with the last good state when the loss leaves its course. An interrupted command "
+     "goes on where it was when it is given again.",
+     "assay pretrain --corpus wiki --shape mini --out bert --tokens 20000000", "saved     bert (4,883 steps)",
+     TAKES_PRETRAIN, 0, 0, as_cmd_pretrain},
     {"finetune", "MODEL (--data F | --task T) --out DIR", "supervised training; saves a checkpoint that transformers loads",
      "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory "
      "before it starts. An interrupted command goes on where it was when it is given again.",

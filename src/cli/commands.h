@@ -32,6 +32,7 @@ as_status as_cmd_tokenize(as_cli *c, as_err *err);
 as_status as_cmd_predict(as_cli *c, as_err *err);
 as_status as_cmd_fill(as_cli *c, as_err *err);
 as_status as_cmd_embed(as_cli *c, as_err *err);
+as_status as_cmd_pretrain(as_cli *c, as_err *err);
 as_status as_cmd_finetune(as_cli *c, as_err *err);
 as_status as_cmd_eval(as_cli *c, as_err *err);
 as_status as_cmd_score(as_cli *c, as_err *err);

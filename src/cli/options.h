@@ -34,6 +34,7 @@ typedef enum as_takes {
     TAKES_FILES = 1 << 23, /* where that data lies */
     TAKES_PULL = 1 << 24,
     TAKES_TOKENIZER = 1 << 25, /* it learns a tokenizer */
+    TAKES_PRETRAIN = 1 << 27,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -72,6 +73,11 @@ typedef struct as_options {
     const char *token_model, *special, *alphabet, *letter_case, *accents; /* of tokenizer */
     int64_t vocab_size, min_frequency, limit_alphabet, max_piece;
     bool prefix_space, line_ends;
+    as_texts corpora;
+    const char *tokenizer, *shape, *config, *from, *objective;
+    double mask_share;
+    bool whole_words, recompute;
+    int64_t tokens, keep, checkpoint_steps;
     as_recipe train;
 } as_options;
 

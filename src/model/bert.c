@@ -80,6 +80,20 @@ static as_tensor *layer(const as_model *m, as_ctx *c, const bert_layer *l, as_te
     return as_norm(c, h, a, f->dropout, q, &l->norm_w, &l->norm_b, f->eps);
 }
 
+/* A layer as as_recompute runs it. */
+typedef struct layer_run { as_model *m; int64_t layer; const as_seqs *s, *q; const int64_t *want; int64_t want_n; } layer_run;
+static as_tensor *run_layer(void *arg, as_ctx *c, as_tensor *x) {
+    const layer_run *r = arg;
+    const bert_weights *w = as_model_weights(r->m);
+    return layer(r->m, c, &w->layers[r->layer], x, r->want ? as_pick(c, x, r->want, r->want_n) : x, r->s, r->q);
+}
+static as_tensor *recomputed(as_ctx *c, const layer_run *r, as_tensor *x) {
+    layer_run *kept = as_ctx_push(c, 1, sizeof *kept);
+    if (!kept) return NULL;
+    *kept = *r;
+    return as_recompute(c, run_layer, kept, x, r->q->tokens, as_model_config(r->m)->hidden);
+}
+
 static as_tensor *encode(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t want_n) {
     const as_config *f = as_model_config(m);
     const bert_weights *w = as_model_weights(m);
@@ -97,8 +111,8 @@ static as_tensor *encode(as_model *m, as_ctx *c, const as_seqs *s, const int64_t
             x = keep;
             as_arena_release(&c->arena, mark);
         }
-        as_tensor *xq = last && want ? as_pick(c, x, want, want_n) : x;
-        x = layer(m, c, &w->layers[i], x, xq, s, last ? q : s);
+        layer_run r = {.m = m, .layer = i, .s = s, .q = last ? q : s, .want = last ? want : NULL, .want_n = want_n};
+        x = c->training && c->recompute ? recomputed(c, &r, x) : run_layer(&r, c, x);
     }
     return x;
 }

@@ -7,7 +7,7 @@
 #include "tensor/tape.h"
 
 extern const as_op as_op_embed, as_op_linear, as_op_norm, as_op_attention, as_op_dropout, as_op_act, as_op_add, as_op_pick,
-    as_op_pool, as_op_unit, as_op_class_loss, as_op_binary_loss, as_op_square_loss, as_op_vocab_loss;
+    as_op_pool, as_op_unit, as_op_class_loss, as_op_binary_loss, as_op_square_loss, as_op_vocab_loss, as_op_recompute;
 extern const as_op *const as_ops[];
 extern const size_t as_ops_count;
 
@@ -38,6 +38,10 @@ typedef struct as_attention {
     float *taps;                       /* attention weights: for each sequence heads * n * s, one after the other; or NULL */
 } as_attention;
 as_tensor *as_attend(as_ctx *c, const as_attention *a); /* [q rows, heads * head_dim] */
+
+/* run(arg, c, x) [rows, cols], whose activations are not kept: backward runs it again. x is the only tensor with a gradient that it
+ * reads; arg lives as long as the tape. */
+as_tensor *as_recompute(as_ctx *c, as_tensor *(*run)(void *arg, as_ctx *c, as_tensor *x), void *arg, as_tensor *x, int64_t rows, int64_t cols);
 
 as_tensor *as_dropout(as_ctx *c, as_tensor *x, float p, const int32_t *item, const int32_t *pos); /* item, pos [rows] */
 as_tensor *as_activate(as_ctx *c, as_tensor *x, as_act act);

@@ -16,7 +16,7 @@ void as_ctx_deinit(as_ctx *c) {
 }
 void as_ctx_reset(as_ctx *c) {
     as_arena_reset(&c->arena);
-    c->tape_n = 0, c->drop_site = 0, c->loss = 0.0, c->failed = false;
+    c->tape_n = 0, c->drop_site = 0, c->silent = false, c->loss = 0.0, c->failed = false;
 }
 
 void *as_ctx_push(as_ctx *c, size_t count, size_t size) {
@@ -41,7 +41,7 @@ as_tensor *as_tensor_new(as_ctx *c, int64_t rows, int64_t cols, bool wants_grad)
 }
 
 as_tape_record *as_ctx_record(as_ctx *c, const as_op *op, as_tensor *out, as_tensor *a, as_tensor *b, as_tensor *d, void *saved) {
-    if (!c->training || c->failed) return NULL;
+    if (!c->training || c->failed || c->silent) return NULL;
     if (!as_grow(&c->tape, &c->tape_cap, c->tape_n + 1, sizeof *c->tape)) {
         c->failed = true;
         return NULL;
@@ -60,12 +60,20 @@ float *as_param_grad(const as_ctx *c, const as_param *p) {
     return c->training && c->grads && p->trainable ? c->grads->dense[p->index] : NULL;
 }
 
-bool as_ctx_backward(as_ctx *c) {
-    for (size_t i = c->tape_n; i-- > 0 && !c->failed;) {
+static void backward_from(as_ctx *c, size_t first) {
+    for (size_t i = c->tape_n; i-- > first && !c->failed;) {
         as_tape_record *r = &c->tape[i];
         if (r->out && !r->out->dx) continue; /* nothing downstream asked for it */
         if (!r->op->backward(c, r)) c->failed = true;
     }
+}
+bool as_ctx_backward(as_ctx *c) {
+    backward_from(c, 0);
+    return !c->failed;
+}
+bool as_ctx_backward_to(as_ctx *c, size_t first) {
+    backward_from(c, first);
+    c->tape_n = first;
     return !c->failed;
 }
 

@@ -55,6 +55,8 @@ struct as_ctx {
     int threads;        /* team that shares the rows of one op: slots slot .. slot + threads - 1 */
     bool training;      /* record, and drop out */
     bool failed;
+    bool recompute;     /* a model may drop a layer's activations and compute them again in backward */
+    bool silent;        /* in training, but nothing is recorded: the first run of what is computed again */
     as_tape_record *tape;
     size_t tape_n, tape_cap;
     as_grads *grads;    /* training: where parameter gradients go (+=) */
@@ -76,6 +78,8 @@ float *as_tensor_grad(as_ctx *c, as_tensor *t, bool *fresh);
 float *as_param_grad(const as_ctx *c, const as_param *p); /* NULL when frozen or not training */
 /* Run the records backwards. Loss ops seed the gradients themselves. */
 bool as_ctx_backward(as_ctx *c);
+/* The records from `first` on, which leave the tape. */
+bool as_ctx_backward_to(as_ctx *c, size_t first);
 
 /* The key of the next dropout site of this pass; off (keep = 65536) outside training. */
 as_dropout_key as_ctx_drop(as_ctx *c, float p);

@@ -118,6 +118,7 @@ static void run_shard(void *arg, int64_t shard, int thread) {
     c->training = true;
     c->grads = as_optimizer_shard(r->opt, (int)shard);
     c->drop_seed = as_train_drop_seed(r->t->recipe->seed, r->state.step);
+    c->recompute = r->t->recompute;
     as_tally *each = r->each + shard * r->t->recipe->batch_size, *sum = &r->shard_tally[shard];
     const bool ok = o->forward(o->self, c, &r->at, r->part[shard], n, r->scale, each) && as_ctx_backward(c);
     r->shard_loss[shard] += c->loss;
@@ -206,6 +207,27 @@ static as_status evaluate(run *r, bool *stop, as_err *err) {
     return AS_OK;
 }
 
+/* The loss has left its course: tell, after AS_GUARD_BAD steps. */
+static as_status check_course(run *r, double loss, as_err *err) {
+    const as_guard before = r->state.guard;
+    if (!r->t->guard || !as_guard_see(&r->state.guard, loss)) return AS_OK;
+    (void)as_fail(err, AS_NUMERIC, "step %" PRId64 ": the loss is %.3f, and has been above %.3f for %d steps; before, it was %.3f on average", r->state.step, loss,
+                  as_guard_limit(&before), AS_GUARD_BAD, before.mean);
+    as_hint(err, "Training diverged: use a smaller --lr, a longer --warmup or a smaller --clip.");
+    return AS_NUMERIC;
+}
+/* When a loss is not finite or off its course, the model becomes that of the newest checkpoint: none is written in bad steps. */
+static void roll_back(run *r, as_trained *out) {
+    as_err unseen;
+    if (!r->t->guard || !r->t->state_dir || as_state_resume(&r->state, r->t, r->opt, &out->rolled_back, &unseen) != AS_OK) return;
+    if (out->rolled_back) out->steps = r->state.step, as_optimizer_settle(r->opt);
+}
+static bool checkpoint_due(const run *r, double checked) {
+    const as_trainer *t = r->t;
+    if (!t->state_dir || r->state.guard.bad > 0) return false;
+    return (t->checkpoint_steps > 0 && r->state.step % t->checkpoint_steps == 0) || as_clock() - checked >= t->recipe->checkpoint_minutes * 60.0;
+}
+
 static as_status loop(run *r, as_trained *out, as_err *err) {
     double checked = as_clock(), began = as_clock();
     bool stop = r->state.stopped;
@@ -215,10 +237,11 @@ static as_status loop(run *r, as_trained *out, as_err *err) {
         log.seconds = as_clock() - began;
         if (r->t->log) AS_TRY(r->t->log(r->t->ctx, &log, err));
         if (r->t->progress) as_progress_add(r->t->progress, 1, log.tokens);
+        AS_TRY(check_course(r, log.loss, err));
         if (evaluates(r)) AS_TRY(evaluate(r, &stop, err));
         r->state.stopped = stop;
         const bool interrupted = r->t->stop && r->t->stop();
-        if (r->t->state_dir && (interrupted || as_clock() - checked >= r->t->recipe->checkpoint_minutes * 60.0)) {
+        if (checkpoint_due(r, checked) || (r->t->state_dir && interrupted)) {
             if (r->t->checkpoint) AS_TRY(r->t->checkpoint(r->t->ctx, r->state.step, false, err));
             AS_TRY(as_state_write(&r->state, r->t, r->opt, err));
             checked = as_clock();
@@ -270,6 +293,7 @@ as_status as_train(const as_trainer *t, as_trained *out, as_err *err) {
     r->t = t;
     as_status s = prepare(r, out, err);
     if (s == AS_OK) s = loop(r, out, err);
+    if (s == AS_NUMERIC) roll_back(r, out);
     as_optimizer_free(r->opt);
     for (int i = 0; r->ctx && i < r->workers; i++) as_ctx_deinit(&r->ctx[i]);
     for (int i = 0; i < AS_SHARDS_MAX; i++) as_free(r->part[i]);

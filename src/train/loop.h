@@ -18,6 +18,10 @@ typedef struct as_trainer {
     const as_recipe *recipe;
     const as_objective *objective;
     const char *state_dir;       /* checkpoints; NULL = none, and no resuming */
+    int64_t keep;                /* checkpoints to keep, the newest; 0 = one */
+    int64_t checkpoint_steps;    /* also a checkpoint every so many steps; 0 = by time only */
+    bool guard;                  /* end when the loss leaves its course (train/guard.h), with the last good state */
+    bool recompute;              /* keep no activations within a layer: the same bits, slower, in less memory */
     const char *identity;        /* digest of what changes results: a state of another run is not resumed */
     /* After the steps that the recipe says: a score (higher is better). NULL = no selection. */
     as_status (*validate)(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err);
@@ -32,6 +36,7 @@ typedef struct as_trained {
     int64_t steps, total, best_step;
     double loss, best_score, seconds;   /* loss: mean of the steps since the last evaluation but one */
     bool resumed, stopped_early;
+    bool rolled_back;                   /* AS_NUMERIC: the model holds the last good checkpoint, of step `steps` */
 } as_trained;
 
 int64_t as_train_total_steps(const as_recipe *r, int64_t items);

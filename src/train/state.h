@@ -1,8 +1,9 @@
 /* state.h: a training run on disk: the newest checkpoint (weights, moments, position) and the best weights so far. Both are
- * written whole or not at all. Without a state_dir the best weights are kept in memory. */
+ * written whole or not at all. With as_trainer.keep so many of the newest are kept, named by their step. Without a state_dir the best weights are kept in memory. */
 #ifndef AS_TRAIN_STATE_H
 #define AS_TRAIN_STATE_H
 
+#include "train/guard.h"
 #include "train/loop.h"
 
 typedef struct as_train_state {
@@ -10,6 +11,7 @@ typedef struct as_train_state {
     bool stopped;             /* patience is spent */
     double best_score, loss_sum, loss_last; /* loss_last: mean of the steps before the last evaluation */
     int64_t loss_n;
+    as_guard guard;
     float **best;             /* [params] copies, without a state_dir */
     size_t best_n;
 } as_train_state;

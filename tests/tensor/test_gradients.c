@@ -449,6 +449,15 @@ static bool loss_vocab(world *w) {
     return as_vocab_loss(&w->c, w->in[0].leaf, &w->par[0].p, w->t->kind ? &w->par[1].p : NULL,
                          words, 0.7f, NULL, NULL);
 }
+static as_tensor *run_again(void *arg, as_ctx *c, as_tensor *x) {
+    const world *w = arg;
+    x = as_dropout(c, x, 0.3f, w->q.item, w->q.pos);
+    return as_norm(c, x, x, 0.25f, &w->q.s, &w->par[0].p, &w->par[1].p, 1e-5f);
+}
+static as_tensor *build_recompute(world *w) {
+    as_tensor *x = w->in[0].leaf;
+    return as_recompute(&w->c, run_again, w, as_activate(&w->c, x, AS_ACT_TANH), x->rows, x->cols);
+}
 
 static const grad_case cases[] = {
     {"embed", &as_op_embed, make_embed, build_embed, NULL, 1e-4, 0},
@@ -511,6 +520,7 @@ static const grad_case cases[] = {
      2e-4, AT_CROSS | AT_GROUPS | AT_BIAS},
     {"attention, cache", &as_op_attention, make_attention, build_attention, NULL, 2e-4,
      AT_CROSS | AT_CAUSAL | AT_DROP},
+    {"recompute", &as_op_recompute, make_norm, build_recompute, NULL, 3e-4, NORM_PLAIN},
     {"dropout", &as_op_dropout, make_rows, build_dropout, NULL, 1e-4, 0},
     {"gelu", &as_op_act, make_act, build_act, NULL, 1e-4, AS_ACT_GELU},
     {"gelu_tanh", &as_op_act, make_act, build_act, NULL, 1e-4, AS_ACT_GELU_TANH},

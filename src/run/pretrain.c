@@ -1,0 +1,297 @@
+/* pretrain.c: `assay pretrain`. Killed at any moment, the same command goes on from the newest checkpoint to the same bytes. */
+#include "run/pretrain.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "run/evaluate.h"
+#include "run/pretrain_start.h"
+#include "run/pretrain_log.h"
+#include "train/loop.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct pretraining {
+    const as_pretrain_job *j;
+    as_pretrain_result *out;
+    as_pretrain_start s;
+    as_recipe recipe;         /* the job's, with what the data decides */
+    as_tally *each;           /* [heldout rows] */
+    as_store *store;
+    as_run run;
+    as_pretrain_log *log;
+    char identity[65], *state_dir, doing[64];
+    as_progress progress;
+} pretraining;
+
+/* As in BERT and RoBERTa but for the smaller batches: rate for a batch of some thousands of tokens, beta2 0.98 against spikes. */
+as_recipe as_pretrain_recipe(void) {
+    as_recipe r = as_recipe_defaults();
+    r.epochs = 1, r.batch_size = 32, r.lr = 5e-4, r.warmup = 0.06, r.weight_decay = 0.01, r.beta2 = 0.98, r.eps = 1e-6, r.select = "last";
+    return r;
+}
+
+/* --- prediction of cost --- */
+/* Forward once and backward twice; the head's products with the vocabulary once more, since its logits are never kept. */
+static double flops_of(const pretraining *w, double tokens) {
+    const as_config *c = as_model_config(w->s.ses.model);
+    const double h = (double)c->hidden, length = (double)w->s.max_length, share = w->j->mask_share;
+    const double attention = 4.0 * (double)c->layers * h * length, head = share * 2.0 * h * (h + 4.0 / 3.0 * (double)c->vocab);
+    return tokens * 3.0 * (as_session_token_flops(&w->s.ses) * (w->j->recompute ? 4.0 / 3.0 : 1.0) + attention + head);
+}
+static void plan(pretraining *w) {
+    const as_config *c = as_model_config(w->s.ses.model);
+    const as_objective *o = &w->s.train;
+    as_pretrain_plan *p = &w->out->plan;
+    if (w->j->tokens > 0) w->recipe.steps = 0, w->recipe.epochs = (double)w->j->tokens / (double)o->tokens;
+    p->parameters = as_model_parameters(w->s.ses.model), p->rows = o->n, p->tokens_epoch = o->tokens, p->heldout_rows = w->s.heldout.n;
+    p->steps = as_train_total_steps(&w->recipe, o->n);
+    if (w->recipe.eval_every <= 0) w->recipe.eval_every = p->steps / 10 > 0 ? p->steps / 10 : 1;
+    p->shards = as_train_shards(&w->recipe, w->s.ses.model);
+    const int64_t items = w->recipe.batch_size * w->recipe.accumulate, first = items < o->n ? items : o->n;
+    const double per_step = (double)o->tokens / (double)o->n * (double)first;
+    p->tokens = per_step * (double)p->steps, p->flops = flops_of(w, p->tokens);
+    const double update = (double)p->parameters * (double)(28 + 8 * p->shards) / 8e9; /* gradients and moments at about 8 GB/s */
+    p->seconds = 1.33 * p->flops / as_session_rate(&w->s.ses) + (double)p->steps * update;
+    const double batch = per_step / (double)w->recipe.accumulate / (p->shards > as_engine_threads(w->s.ses.engine) ? (double)p->shards / as_engine_threads(w->s.ses.engine) : 1.0);
+    const double layers = w->j->recompute ? 1.0 + (double)c->layers / 18.0 : (double)c->layers;
+    const double head = w->j->mask_share * (8.0 * (double)c->hidden + 1024.0);
+    p->bytes = as_peak_memory() + as_optimizer_bytes(w->s.ses.model, (int)p->shards) +
+               (uint64_t)(batch * 4.0 * (layers * (double)(18 * c->hidden + 4 * c->inter) + head));
+}
+static as_status check_memory(const pretraining *w, as_err *err) {
+    const uint64_t need = w->out->plan.bytes - as_peak_memory(), have = as_mem_available();
+    if (need <= have) return AS_OK;
+    (void)as_fail(err, AS_NOMEM, "training needs about %" PRIu64 " MB more memory, %" PRIu64 " MB are free", need >> 20, have >> 20);
+    as_hint(err, "Use a smaller --batch-size with --accumulate, a shorter --max-length, or --recompute.");
+    return AS_NOMEM;
+}
+
+/* --- what identifies the run --- */
+static as_status identify(pretraining *w, as_buf *b, as_err *err) {
+    const as_pretrain_job *j = w->j;
+    const as_recipe *r = &w->recipe;
+    char model[65];
+    AS_TRY(as_model_digest(w->s.ses.model, model, err));
+    as_buf_fmt(b, "{\"command\":\"pretrain\",\"objective\":\"%s\",\"model_sha256\":\"%s\",\"corpus_sha256\":\"%s\",\"dtype\":\"%s\",\"isa\":\"%s\"", w->s.row->name, model,
+               as_corpus_digest(w->s.corpus), j->job.dtype == AS_COMPUTE_BF16 ? "bf16" : "f32", as_isa_name(as_engine_isa(w->s.ses.engine)));
+    as_buf_fmt(b, ",\"max_length\":%" PRId64 ",\"mask_share\":%.17g,\"whole_words\":%s,\"tokens\":%" PRId64 ",\"epochs\":%.17g,\"steps\":%" PRId64, w->s.max_length,
+               j->mask_share, j->whole_words ? "true" : "false", j->tokens, r->epochs, w->out->plan.steps);
+    as_buf_fmt(b, ",\"batch_size\":%" PRId64 ",\"accumulate\":%" PRId64 ",\"batch_warmup\":%" PRId64 ",\"grad_shards\":%" PRId64, r->batch_size, r->accumulate,
+               r->batch_warmup, w->out->plan.shards);
+    as_buf_fmt(b, ",\"lr\":%.17g,\"schedule\":\"%s\",\"warmup\":%.17g,\"weight_decay\":%.17g,\"beta1\":%.17g,\"beta2\":%.17g,\"eps\":%.17g,\"clip\":%.17g", r->lr,
+               as_schedule_name(r->schedule), r->warmup, r->weight_decay, r->beta1, r->beta2, r->eps, r->clip);
+    as_buf_fmt(b, ",\"dropout\":%.17g,\"layer_decay\":%.17g,\"seed\":%" PRIu64 ",\"freeze\":", r->dropout, r->layer_decay, r->seed);
+    if (r->freeze) as_buf_json_str(b, as_str_of(r->freeze));
+    else as_buf_str(b, "null");
+    if (b->failed) return as_fail_nomem(err, "a run's record", 0);
+    memcpy(w->identity, as_sha256_of(b->p, b->n).hex, 65);
+    AS_TRY(as_session_provenance(b, &w->s.ses, &j->job, err));
+    as_buf_char(b, '}');
+    return b->failed ? as_fail_nomem(err, "a run's record", 0) : AS_OK;
+}
+
+/* --- the output folder --- */
+/* "assay.json" says whose the folder is, from the first step on, and whether the result in it is whole. */
+static as_status mark(const pretraining *w, const as_trained *done, as_err *err) {
+    char *path = as_path_join(w->j->out, "assay.json");
+    as_buf b = {0};
+    as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"objective\": \"%s\",\n  \"finished\": %s", w->identity, w->s.row->name, done ? "true" : "false");
+    if (done) as_buf_fmt(&b, ",\n  \"steps\": %" PRId64, done->steps);
+    as_buf_fmt(&b, ",\n  \"version\": \"%s\"\n}\n", w->j->job.version);
+    as_status s = path && !b.failed ? as_dir_make(w->j->out, err) : as_fail_nomem(err, "a path", 0);
+    if (s == AS_OK) s = as_file_write(path, b.p, b.n, err);
+    as_free(path);
+    as_buf_free(&b);
+    return s;
+}
+static as_status read_mark(const pretraining *w, const char *path, bool *finished, as_err *err) {
+    as_json *doc;
+    AS_TRY(as_json_read(&doc, path, err));
+    const bool ours = as_str_is(as_json_str(as_json_get(doc, "identity"), AS_LIT("")), w->identity);
+    *finished = ours && !w->j->job.again && as_json_bool(as_json_get(doc, "finished"), false);
+    as_json_free(doc);
+    if (ours || w->j->job.again) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "%s: holds the result of another run", w->j->out);
+    as_hint(err, "Choose another --out, or give --again to replace it.");
+    return AS_USAGE;
+}
+static as_status check_out(const pretraining *w, bool *finished, as_err *err) {
+    *finished = false;
+    char *path = as_path_join(w->j->out, "assay.json"), *config = as_path_join(w->j->out, "config.json");
+    as_status s = path && config ? AS_OK : as_fail_nomem(err, "a path", 0);
+    if (s == AS_OK && as_file_exists(path)) {
+        s = read_mark(w, path, finished, err);
+    } else if (s == AS_OK && as_file_exists(config) && !w->j->job.again) {
+        s = as_fail(err, AS_USAGE, "%s: already holds a checkpoint", w->j->out);
+        as_hint(err, "Choose another --out, or give --again to replace it.");
+    }
+    as_free(path), as_free(config);
+    return s;
+}
+static as_status save(const pretraining *w, as_err *err) {
+    AS_TRY(as_model_save(w->s.ses.model, w->j->out, err));
+    return as_tokenizer_copy(w->s.ses.tok, w->j->out, err);
+}
+
+/* --- callbacks of the loop --- */
+static as_status score_heldout(pretraining *w, as_err *err) {
+    const as_objective *o = &w->s.heldout;
+    memset(w->out->heldout, 0, sizeof w->out->heldout);
+    if (o->n == 0) return AS_OK;
+    if (!w->each && !(w->each = as_alloc((size_t)o->n, sizeof *w->each))) return as_fail_nomem(err, "evaluation", 0);
+    AS_TRY(as_heldout_score(o, w->s.ses.engine, w->each, err));
+    for (int p = 0; p < AS_LOSSES; p++)
+        w->out->heldout[p] = (as_pretrain_part){.name = o->parts[p], .loss = as_heldout_loss(w->each, o->n, p, w->j->job.level),
+                                                .accuracy = as_heldout_accuracy(w->each, o->n, p, w->j->job.level)};
+    return AS_OK;
+}
+
+static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {
+    pretraining *w = ctx;
+    as_progress_end(&w->progress);
+    AS_TRY(score_heldout(w, err));
+    const as_pretrain_part *p = &w->out->heldout[0];
+    *score = -p->loss.value;
+    AS_TRY(as_pretrain_log_evaluation(w->log, step, epoch, train_loss, w->out->heldout, err));
+    as_log_line(w->j->job.log, AS_INFO, "step %" PRId64 ", epoch %.2f: train loss %.4f, held out %.4f [%.4f, %.4f], perplexity %.2f, accuracy %.4f", step, epoch, train_loss,
+                p->loss.value, p->loss.low, p->loss.high, exp(p->loss.value), p->accuracy.value);
+    return AS_OK;
+}
+static as_status log_step(void *ctx, const as_train_step *s, as_err *err) {
+    pretraining *w = ctx;
+    w->out->steps = s->step, w->out->tokens += (double)s->tokens;
+    snprintf(w->doing, sizeof w->doing, "pre-train, loss %.3f", s->loss);
+    if (s->step == 1) AS_TRY(as_pretrain_log_cut(w->log, 0, err)); /* a run that was killed before its first checkpoint */
+    return as_pretrain_log_step(w->log, s, err);
+}
+static as_status at_checkpoint(void *ctx, int64_t step, bool resumed, as_err *err) {
+    pretraining *w = ctx;
+    return resumed ? as_pretrain_log_cut(w->log, step, err) : as_pretrain_log_flush(w->log, err);
+}
+
+/* --- the store --- */
+static as_status begin_run(pretraining *w, const char *config, as_err *err) {
+    const as_job *j = &w->j->job;
+    if (!j->db) return AS_OK;
+    AS_TRY(as_store_open(&w->store, j->db, err));
+    char *model = as_display_name(w->j->out), *task = as_display_name(w->s.corpus_dir);
+    const as_run_key k = {.command = "pretrain", .key = w->identity, .config_json = config, .model = model ? model : "", .task = task ? task : "",
+                          .dtype = j->dtype == AS_COMPUTE_BF16 ? "bf16" : "f32", .isa = as_isa_name(as_engine_isa(w->s.ses.engine))};
+    const as_status s = as_store_run_begin(w->store, &k, j->again, &w->run, err);
+    as_free(model), as_free(task);
+    w->out->run = w->run.id;
+    return s;
+}
+static as_status put(const pretraining *w, const char *metric, as_heldout_mean m, as_err *err) {
+    const as_aggregate a = {.metric = metric, .signature = metric, .method = "ratio, t over rows", .why = "", .value = m.value, .low = m.low, .high = m.high,
+                            .level = w->j->job.level, .n = m.count};
+    return as_store_aggregate_put(w->store, w->run.id, &a, err);
+}
+static as_status end_run(pretraining *w, as_err *err) {
+    if (!w->store || w->run.state == AS_RUN_DONE) return AS_OK;
+    const as_pretrain_part *p = w->out->heldout;
+    const as_heldout_mean l = p[0].loss, perplexity = {exp(l.value), exp(l.low), exp(l.high), l.n, l.count};
+    if (p[0].name) {
+        AS_TRY(put(w, "loss", l, err));
+        AS_TRY(put(w, "perplexity", perplexity, err));
+        AS_TRY(put(w, "accuracy", p[0].accuracy, err));
+    }
+    if (p[1].name) {
+        AS_TRY(put(w, "second_loss", p[1].loss, err));
+        AS_TRY(put(w, "second_accuracy", p[1].accuracy, err));
+    }
+    as_buf json = {0};
+    as_status s = as_run_cost_json(&json, &(as_run_cost){.seconds = w->out->seconds, .train_seconds = w->out->seconds, .peak_bytes = w->out->peak_bytes}, err);
+    if (s == AS_OK) s = as_store_run_end(w->store, w->run.id, AS_RUN_DONE, json.p, err);
+    as_buf_free(&json);
+    return s;
+}
+
+/* --- the command --- */
+/* The loss went wrong: the model holds the newest good checkpoint, which is saved as the result so far. */
+static as_status keep_good(pretraining *w, const as_trained *done, as_err *err) {
+    as_err first = err ? *err : (as_err){0}, unseen;
+    if (!done->rolled_back) {
+        as_log_line(w->j->job.log, AS_WARN, "there was no checkpoint yet to go back to");
+        return AS_NUMERIC;
+    }
+    if (save(w, &unseen) == AS_OK)
+        as_log_line(w->j->job.log, AS_WARN, "%s: holds the weights of step %" PRId64 ", the last good checkpoint", w->j->out, done->steps);
+    if (err) *err = first;
+    return AS_NUMERIC;
+}
+
+static as_status train(pretraining *w, as_err *err) {
+    const as_trainer tr = {.model = w->s.ses.model, .recipe = &w->recipe, .objective = &w->s.train, .state_dir = w->state_dir, .keep = w->j->keep,
+                           .checkpoint_steps = w->j->checkpoint_steps, .guard = true, .recompute = w->j->recompute, .identity = w->identity,
+                           .validate = w->s.heldout.n > 0 ? validate : NULL, .log = log_step, .checkpoint = at_checkpoint, .ctx = w, .stop = as_interrupted,
+                           .progress = &w->progress};
+    as_trained done;
+    AS_TRY(mark(w, NULL, err));
+    AS_TRY(as_pretrain_log_open(&w->log, w->j->out, w->store, w->run.id, err));
+    snprintf(w->doing, sizeof w->doing, "pre-train");
+    as_progress_begin(&w->progress, w->j->job.progress_fd, w->j->job.progress_fd < 0, w->doing, w->out->plan.steps);
+    as_status s = as_train(&tr, &done, err);
+    as_progress_end(&w->progress);
+    if (s == AS_NUMERIC) s = keep_good(w, &done, err);
+    if (s != AS_OK) {
+        as_err unseen; /* the first error is the one to tell */
+        return as_pretrain_log_flush(w->log, &unseen) == AS_OK ? s : s;
+    }
+    as_pretrain_result *o = w->out;
+    o->steps = done.steps, o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;
+    AS_TRY(save(w, err));
+    o->peak_bytes = as_peak_memory();
+    AS_TRY(mark(w, &done, err));
+    AS_TRY(as_pretrain_log_flush(w->log, err));
+    if (w->s.model_dir) as_dir_remove(w->s.model_dir);
+    as_dir_remove(w->state_dir);
+    return end_run(w, err);
+}
+
+static as_status repeat(pretraining *w, as_err *err) {
+    as_pretrain_job again = *w->j;
+    w->out->from_store = true;
+    again.job.model = w->j->out, again.config = again.shape = NULL;
+    as_pretrain_start_close(&w->s);
+    AS_TRY(as_pretrain_start_open(&w->s, &again, err));
+    AS_TRY(score_heldout(w, err));
+    return end_run(w, err);
+}
+
+static as_status pretrain(pretraining *w, as_err *err) {
+    as_buf config = {0};
+    if (!w->j->out) return as_fail(err, AS_USAGE, "pretrain: no folder for the result (--out)");
+    AS_TRY(as_pretrain_start_open(&w->s, w->j, err));
+    plan(w);
+    if (w->j->job.dry_run) {
+        if (w->s.model_dir) as_dir_remove(w->s.model_dir);
+        return AS_OK;
+    }
+    AS_TRY(check_memory(w, err));
+    as_status s = identify(w, &config, err);
+    bool finished = false;
+    if (s == AS_OK) s = check_out(w, &finished, err);
+    if (s == AS_OK) s = begin_run(w, config.p, err);
+    as_buf_free(&config);
+    AS_TRY(s);
+    if (!(w->state_dir = as_path_join(w->j->out, "training"))) return as_fail_nomem(err, "a path", 0);
+    if (finished) return repeat(w, err);
+    if (w->j->job.again) as_dir_remove(w->state_dir);
+    as_log_line(w->j->job.log, AS_INFO, "%" PRId64 " parameters, %" PRId64 " steps, %.3g tokens, %.3g FLOPs: about %.0f s and %.0f MB of memory", w->out->plan.parameters,
+                w->out->plan.steps, w->out->plan.tokens, w->out->plan.flops, w->out->plan.seconds, (double)w->out->plan.bytes / 1e6);
+    return train(w, err);
+}
+
+as_status as_run_pretrain(const as_pretrain_job *j, as_pretrain_result *out, as_err *err) {
+    memset(out, 0, sizeof *out);
+    pretraining w = {.j = j, .out = out, .recipe = j->recipe};
+    const as_status s = pretrain(&w, err);
+    as_pretrain_log_close(w.log);
+    as_store_close(w.store);
+    as_pretrain_start_close(&w.s);
+    as_free(w.each), as_free(w.state_dir);
+    return s;
+}

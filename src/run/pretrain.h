@@ -1,0 +1,38 @@
+/* pretrain.h: a corpus and a shape, a config or a checkpoint in; a pre-trained checkpoint out. */
+#ifndef AS_RUN_PRETRAIN_H
+#define AS_RUN_PRETRAIN_H
+
+#include "run/job.h"
+#include "train/heldout.h"
+
+typedef struct as_pretrain_job {
+    as_job job;                   /* model: the checkpoint to go on from, or NULL */
+    as_recipe recipe;             /* steps or epochs, unless tokens is given */
+    const char *config, *shape;   /* of a new model: a config.json, or a name */
+    const char *const *corpus;    /* a corpus folder, or plain texts to make one of */
+    int64_t corpus_count;
+    const char *tokenizer;        /* folder; NULL: the corpus folder's, or the model's */
+    const char *objective, *out;
+    int64_t tokens;               /* budget; 0 = by steps or epochs */
+    double mask_share;
+    bool whole_words, recompute;
+    int64_t keep, checkpoint_steps; /* as as_trainer's */
+} as_pretrain_job;
+as_recipe as_pretrain_recipe(void);
+
+typedef struct as_pretrain_plan {
+    int64_t parameters, rows, tokens_epoch, steps, heldout_rows, shards;
+    double tokens, flops, seconds;  /* of the whole training */
+    uint64_t bytes;
+} as_pretrain_plan;
+typedef struct as_pretrain_part { const char *name; as_heldout_mean loss, accuracy; } as_pretrain_part; /* name NULL: not there */
+typedef struct as_pretrain_result {
+    as_pretrain_plan plan;
+    int64_t run, steps;
+    double train_loss, seconds, tokens; /* seconds and tokens of this call */
+    as_pretrain_part heldout[AS_LOSSES];
+    bool resumed, from_store;
+    uint64_t peak_bytes;
+} as_pretrain_result;
+as_status as_run_pretrain(const as_pretrain_job *j, as_pretrain_result *out, as_err *err) AS_CHECKED;
+#endif

@@ -1,0 +1,59 @@
+#include "train/heldout.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "stats/paired.h"
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { ITEMS = 8 }; /* of one forward pass */
+
+typedef struct scoring {
+    const as_objective *o;
+    as_ctx *ctx;              /* [threads] */
+    as_tally *each;
+    atomic_bool failed;
+} scoring;
+
+static void score_items(void *arg, int64_t chunk, int thread) {
+    scoring *s = arg;
+    as_ctx *c = &s->ctx[thread];
+    const as_train_at at = {.seed = 1, .epoch = UINT32_MAX}; /* never an epoch of training */
+    const float scale[AS_LOSSES] = {1.0f, 1.0f};
+    int64_t items[ITEMS], n = 0;
+    for (int64_t i = chunk * ITEMS; i < s->o->n && n < ITEMS; i++) items[n++] = i;
+    as_ctx_reset(c);
+    if (!s->o->forward(s->o->self, c, &at, items, n, scale, s->each + chunk * ITEMS)) s->failed = true;
+}
+
+as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) {
+    const int threads = as_engine_threads(e);
+    scoring s = {.o = o, .each = each, .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
+    as_status st = s.ctx ? AS_OK : as_fail_nomem(err, "evaluation", 0);
+    for (int i = 0; st == AS_OK && i < threads; i++) st = as_ctx_init(&s.ctx[i], e, i, 1, err);
+    if (st == AS_OK) as_parallel_dynamic(threads, (o->n + ITEMS - 1) / ITEMS, score_items, &s);
+    if (st == AS_OK && s.failed) st = as_fail_nomem(err, "evaluation", 0);
+    for (int i = 0; s.ctx && i < threads; i++) as_ctx_deinit(&s.ctx[i]);
+    as_free(s.ctx);
+    return st;
+}
+
+/* Sum(x) / sum(count), x by item; the variance of a ratio of means to first order. */
+static as_heldout_mean ratio(const as_tally *each, int64_t n, int part, bool accuracy, double level) {
+    as_heldout_mean m = {.value = NAN, .low = NAN, .high = NAN, .n = n};
+    double sum = 0.0, squares = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += accuracy ? (double)each[i].correct[part] : each[i].loss[part], m.count += each[i].count[part];
+    if (m.count == 0) return m;
+    m.value = sum / (double)m.count;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = (accuracy ? (double)each[i].correct[part] : each[i].loss[part]) - m.value * (double)each[i].count[part];
+        squares += d * d;
+    }
+    if (n < 2) return m;
+    const double se = sqrt(squares * (double)n / (double)(n - 1)) / (double)m.count, t = as_t_quantile(0.5 + level / 2.0, (double)(n - 1));
+    m.low = m.value - t * se, m.high = m.value + t * se;
+    if (accuracy) m.low = fmax(0.0, m.low), m.high = fmin(1.0, m.high);
+    return m;
+}
+as_heldout_mean as_heldout_loss(const as_tally *each, int64_t n, int part, double level) { return ratio(each, n, part, false, level); }
+as_heldout_mean as_heldout_accuracy(const as_tally *each, int64_t n, int part, double level) { return ratio(each, n, part, true, level); }

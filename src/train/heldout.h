@@ -1,0 +1,14 @@
+/* heldout.h: an objective's loss on held-out rows, with masks that are the same at every step, in every run, for every seed. */
+#ifndef AS_TRAIN_HELDOUT_H
+#define AS_TRAIN_HELDOUT_H
+
+#include "train/objective.h"
+
+/* each [o->n] gets the tallies of all items. Dropout is off; the result does not depend on threads. */
+as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) AS_CHECKED;
+
+/* A ratio of sums over items, with its interval: the items are what varies (delta method, Student's t). */
+typedef struct as_heldout_mean { double value, low, high; int64_t n, count; } as_heldout_mean; /* items; predictions */
+as_heldout_mean as_heldout_loss(const as_tally *each, int64_t n, int part, double level);     /* nats per prediction */
+as_heldout_mean as_heldout_accuracy(const as_tally *each, int64_t n, int part, double level);
+#endif
