@@ -35,6 +35,7 @@ typedef enum as_takes {
     TAKES_PULL = 1 << 24,
     TAKES_TOKENIZER = 1 << 25, /* it learns a tokenizer */
     TAKES_PRETRAIN = 1 << 27,
+    TAKES_CORPUS = 1 << 26,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -78,6 +79,10 @@ typedef struct as_options {
     double mask_share;
     bool whole_words, recompute;
     int64_t tokens, keep, checkpoint_steps;
+    const char **doc, *rules, *lang, *run; /* of data */
+    as_texts rule;
+    double heldout;
+    int64_t shard_tokens, ngram;
     as_recipe train;
 } as_options;
 
