@@ -238,7 +238,8 @@ static as_status train(pretraining *w, as_err *err) {
     if (s == AS_NUMERIC) s = keep_good(w, &done, err);
     if (s != AS_OK) {
         as_err unseen; /* the first error is the one to tell */
-        return as_pretrain_log_flush(w->log, &unseen) == AS_OK ? s : s;
+        if (as_pretrain_log_flush(w->log, &unseen) != AS_OK) return s;
+        return s;
     }
     as_pretrain_result *o = w->out;
     o->steps = done.steps, o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;
