@@ -57,7 +57,7 @@ static const as_option table[] = {
     {"run", "RUN", NULL, "contamination: a stored run, scored on clean and on contaminated items", GROUP_DATA, TAKES_CORPUS, OPTION_TEXT, AT(run), 0, 0},
     {"ngram", "N", "5th percentile of the items' words, 8 to 13", "contamination: words in a row that an item must share", GROUP_WORK, TAKES_CORPUS, OPTION_INT, AT(ngram), 1, 13},
     /* --- work --- */
-    {"threads", "N", "all cores", "threads; results do not depend on them", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS | TAKES_METRIC | TAKES_COMPARE | TAKES_PRETRAIN | TAKES_CORPUS | TAKES_TOKENIZER, OPTION_INT, AT(threads), 1, 4096},
+    {"threads", "N", "all cores", "threads; results do not depend on them", GROUP_WORK, TAKES_MODEL | TAKES_TOKENS | TAKES_METRIC | TAKES_COMPARE | TAKES_TOKENIZER | TAKES_PRETRAIN | TAKES_CORPUS, OPTION_INT, AT(threads), 1, 4096},
     {"isa", "LEVEL", "the machine's best", "highest instruction set: portable, avx2, avx512, avx512-bf16", GROUP_WORK, TAKES_MODEL | TAKES_PRETRAIN, OPTION_TEXT, AT(isa), 0, 0},
     {"dtype", "f32|bf16", "f32", "numbers that matrix products read", GROUP_WORK, TAKES_MODEL | TAKES_PRETRAIN, OPTION_CHOICE, AT(dtype), 0, 0},
     {"batch-tokens", "N", "256", "tokens that run together; results do not depend on it", GROUP_WORK, TAKES_MODEL, OPTION_INT, AT(batch_tokens), 1, 1e9},
@@ -119,7 +119,7 @@ static const as_option table[] = {
     {"prefix-space", NULL, NULL, "bpe: a text begins as if a blank stood before it", GROUP_TRAINING, TAKES_TOKENIZER, OPTION_FLAG, AT(prefix_space), 0, 0},
     {"line-ends", NULL, NULL, "the end of a line belongs to its text, as Tokenizer.train(files) has it", GROUP_DATA, TAKES_TOKENIZER, OPTION_FLAG, AT(line_ends), 0, 0},
     /* --- pre-training --- */
-    {"corpus", "PATH", NULL, "a folder made by assay data corpus", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXTS, AT(corpora), 0, 0},
+    {"corpus", "PATH", NULL, "a folder made by assay data corpus, or texts to make one of in OUT/corpus; repeatable", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXTS, AT(corpora), 0, 0},
     {"tokenizer", "DIR", "the corpus', or the model's", "folder of the tokenizer", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXT, AT(tokenizer), 0, 0},
     {"shape", "tiny|mini|small|base", NULL, "a new BERT: 2 layers of 128, 4 of 256, 4 of 512, 12 of 768", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_CHOICE, AT(shape), 0, 0},
     {"config", "FILE", NULL, "a new model of this config.json", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_TEXT, AT(config), 0, 0},

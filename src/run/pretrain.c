@@ -237,8 +237,9 @@ static as_status train(pretraining *w, as_err *err) {
     as_progress_end(&w->progress);
     if (s == AS_NUMERIC) s = keep_good(w, &done, err);
     if (s != AS_OK) {
-        const as_status flushed = as_pretrain_log_flush(w->log, NULL); /* the first error is the one to tell */
-        return (void)flushed, s;
+        as_err unseen; /* the first error is the one to tell */
+        if (as_pretrain_log_flush(w->log, &unseen) != AS_OK) return s;
+        return s;
     }
     as_pretrain_result *o = w->out;
     o->steps = done.steps, o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;

@@ -1,11 +1,13 @@
 #include "run/pretrain_start.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/corpus_build.h"
 #include "model/shape.h"
 #include <inttypes.h>
 #include <string.h>
 
 enum { LENGTH = 128 }; /* tokens of a row, unless --max-length says otherwise */
+#define HELDOUT 0.01   /* share of the documents of plain texts */
 
 static as_status usage(as_err *err, const char *what, const char *hint) {
     (void)as_fail(err, AS_USAGE, "%s", what);
@@ -20,14 +22,28 @@ static bool is_corpus(const char *path) {
     return is;
 }
 
+/* Texts become OUT/corpus, with the basic rules and a hundredth held out. */
+static as_status build_corpus(as_pretrain_start *s, const as_pretrain_job *j, as_err *err) {
+    const char *tokenizer = j->tokenizer ? j->tokenizer : j->job.model;
+    if (!tokenizer) return usage(err, "no tokenizer for the texts", "Give --tokenizer DIR, or a corpus folder made by assay data corpus.");
+    if (!(s->corpus_dir = as_path_join(j->out, "corpus"))) return as_fail_nomem(err, "a path", 0);
+    as_corpus_opts o = {.inputs = j->corpus, .n_inputs = j->corpus_count, .tokenizer_dir = tokenizer, .out = s->corpus_dir, .heldout = HELDOUT,
+                        .threads = j->job.threads, .progress_fd = j->job.progress_fd, .stop = as_interrupted, .log = j->job.log};
+    AS_TRY(as_corpus_rules_preset(&o.rules, "basic", err));
+    return as_corpus_build(&o, NULL, err);
+}
+
 static as_status open_corpus(as_pretrain_start *s, const as_pretrain_job *j, as_err *err) {
     int64_t folders = 0;
     for (int64_t i = 0; i < j->corpus_count; i++) folders += is_corpus(j->corpus[i]);
-    if (j->corpus_count == 0) return usage(err, "no corpus", "Give --corpus DIR, a folder made by assay data corpus.");
-    if (folders != j->corpus_count || folders > 1)
-        return usage(err, folders > 1 ? "more than one corpus folder" : "not a corpus folder: it holds no corpus.json",
-                     "Make one corpus of the texts with assay data corpus, and give its folder.");
-    if (!(s->corpus_dir = as_strdup(j->corpus[0]))) return as_fail_nomem(err, "a path", 0);
+    if (j->corpus_count == 0) return usage(err, "no corpus", "Give --corpus with a folder made by assay data corpus, or with texts.");
+    if (folders > 0 && j->corpus_count > 1)
+        return usage(err, "a corpus folder beside other inputs", "Make one corpus of all texts with assay data corpus, and give its folder.");
+    if (folders == 0) {
+        AS_TRY(build_corpus(s, j, err));
+    } else if (!(s->corpus_dir = as_strdup(j->corpus[0]))) {
+        return as_fail_nomem(err, "a path", 0);
+    }
     AS_TRY(as_corpus_open(&s->corpus, s->corpus_dir, err));
     if (as_corpus_tokens(s->corpus, AS_CORPUS_TRAIN) > 0) return AS_OK;
     return as_fail(err, AS_FORMAT, "%s: has no text to train on", s->corpus_dir);

@@ -208,12 +208,12 @@ static bool pair_loss(as_ctx *c, const packed *k, as_tensor *logits, float scale
 
 static bool forward(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, const float scale[AS_LOSSES], as_tally *each) {
     const mlm *m = self;
-    packed k;
+    packed *k = as_ctx_push(c, 1, sizeof *k); /* backward reads it, too */
     if (each) memset(each, 0, (size_t)n * sizeof *each);
-    if (!pack(m, c, at, items, n, &k)) return false;
-    if (!m->pair) return k.want_n == 0 || masked_loss(m, c, &k, as_model_mlm_hidden(m->p.model, c, &k.s, k.want, k.want_n), scale[0], each);
-    as_tensor *hidden, *logits = as_model_pretrain(m->p.model, c, &k.s, k.want, k.want_n, &hidden);
-    return logits && pair_loss(c, &k, logits, scale[1], each) && (k.want_n == 0 || masked_loss(m, c, &k, hidden, scale[0], each));
+    if (!k || !pack(m, c, at, items, n, k)) return false;
+    if (!m->pair) return k->want_n == 0 || masked_loss(m, c, k, as_model_mlm_hidden(m->p.model, c, &k->s, k->want, k->want_n), scale[0], each);
+    as_tensor *hidden, *logits = as_model_pretrain(m->p.model, c, &k->s, k->want, k->want_n, &hidden);
+    return logits && pair_loss(c, k, logits, scale[1], each) && (k->want_n == 0 || masked_loss(m, c, k, hidden, scale[0], each));
 }
 
 /* --- opening --- */
