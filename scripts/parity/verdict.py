@@ -113,6 +113,9 @@ for o in compared:
             r = [np.mean([f(i) for f in fa]) - np.mean([f(i) for f in fb]) for i in (rng.integers(0, n, n) for _ in range(2000))]
             items, exact = np.var(r), 0.05
         over = items ** 2 / (n - 1) + sum(v * v / (len(x) - 1) for v, x in zip(seeds, (a, b)) if len(x) > 1)
+        if items + sum(seeds) == 0:  # two constants: nothing varies, and there are no degrees of freedom
+            close("welch low", o["low"], o["diff"]), close("welch high", o["high"], o["diff"])
+            continue
         se, df = math.sqrt(items + sum(seeds)), (items + sum(seeds)) ** 2 / over
         half = scipy.stats.t.ppf(0.5 + o["level"] / 2, df) * se
         close("welch low", o["low"], o["diff"] - half, exact * max(1, 2 * half)), close("welch high", o["high"], o["diff"] + half, exact * max(1, 2 * half))
