@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Pre-training from text, English and Chinese: the same bits whatever the threads, after being killed, and with --recompute.
+# shellcheck source=tests/cli/lib.bash
+source "$(dirname "$0")/lib.bash"
+
+for i in {1..60}; do
+    printf 'The film number %d was a joy. It had %d scenes, and a story that I liked!\nThe actors were good in part %d.\n\n' "$i" $((i * 7 % 50)) $((i % 9))
+    printf '第%d部电影很好看。我喜欢其中的%d个故事，演员也不错。\n\n' "$i" $((i * 3 % 40))
+done >text.txt
+run data corpus text.txt --tokenizer "$model" --rules none --heldout 0.1 --out corp --quiet
+check a_corpus_is_made works
+train=(pretrain --corpus corp --shape tiny --steps 12 --batch-size 8 --max-length 64 --quiet)
+
+run "${train[@]}" --out one --threads 2 --json
+check pretraining_prints_json both works printed_json
+check heldout_loss_has_an_interval grep -Eq '"loss":[0-9.]+,"loss_low":[0-9.]+,"loss_high":[0-9.]+' out
+for f in config.json model.safetensors tokenizer.json log.jsonl assay.json; do check "out_holds_$f" test -s "one/$f"; done
+check training_folder_is_gone test ! -e one/training
+check log_has_each_step test "$(grep -c '"kind":"step"' one/log.jsonl)" = 12
+run "${train[@]}" --out two --threads 1 --recompute --db other.db
+check one_thread_and_recompute_have_the_same_bits both works cmp -s one/model.safetensors two/model.safetensors
+run "${train[@]}" --out one --threads 2
+check a_finished_command_is_not_done_again both works says 'nothing to do'
+run fill one '电影很[MASK]。'
+check the_result_can_be_used works
+run info one
+check the_result_has_the_head says 'BertForMaskedLM'
+
+# Killed at some instant, several times over, then to the end.
+for pause in 0.1 0.25 0.4 0.15; do
+    { timeout -s KILL "$pause" "$ASSAY" "${train[@]}" --out killed --checkpoint-steps 2 --db killed.db; } >/dev/null 2>&1
+done
+run "${train[@]}" --out killed --checkpoint-steps 2 --db killed.db
+check killed_training_ends_as_an_undisturbed_one both works cmp -s one/model.safetensors killed/model.safetensors
+check killed_training_logs_each_step_once test "$(grep '"kind":"step"' killed/log.jsonl | grep -o '"step":[0-9]*' | sort -u | wc -l)/$(grep -c '"kind":"step"' killed/log.jsonl)" = 12/12
+
+for o in mlm+nsp mlm+sop; do
+    run "${train[@]}" --steps 3 --objective $o --out "pair-$o" --whole-words --json
+    check "pairs_${o#*+}" both works grep -q '"second_accuracy":' out
+    run info "pair-$o"
+    check "pairs_${o#*+}_save_both_heads" says 'BertForPreTraining'
+done
+run pretrain --corpus corp --model one --steps 3 --batch-size 8 --max-length 64 --out on --dtype bf16 --batch-warmup 2 --schedule wsd --quiet
+check training_goes_on_from_a_checkpoint works
+run pretrain --corpus text.txt --tokenizer "$model" --shape tiny --tokens 2000 --batch-size 4 --max-length 64 --out raw --quiet
+check plain_texts_become_a_corpus both works test -s raw/corpus/corpus.json
+run pretrain --corpus corp --shape tiny --out dry --dry-run --json
+check a_plan_is_printed both works grep -q '"kind":"plan"' out
+
+run "${train[@]}" --out one --seed 2
+fails another_run_is_refused 2 'one: holds the result of another run' 'another --out'
+run pretrain --shape tiny --out x
+fails no_corpus 2 'no corpus' '--corpus'
+run pretrain --corpus corp --out x
+fails no_model 2 'no model' '--shape'
+run "${train[@]}" --out x --objective dream
+fails unknown_objective 2 'objective "dream"' 'mlm'
+run "${train[@]}" --out x --tokens 5
+fails two_budgets 2 'two budgets' 'one of'
+run "${train[@]}" --out x --max-length 1000
+fails too_long 2 'beyond the 512 positions' 'at most 512'
+run pretrain --corpus nowhere.txt --tokenizer "$model" --shape tiny --out x --quiet
+fails missing_text 3 'nowhere.txt'
