@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int head_pieces[] = {
-    [AS_HEAD_NONE] = PIECE_BASE,
-    [AS_HEAD_CLASSIFY] = PIECE_BASE | PIECE_POOLER | PIECE_CLASSIFIER,
-    [AS_HEAD_MLM] = PIECE_BASE | PIECE_MLM,
-    [AS_HEAD_NSP] = PIECE_BASE | PIECE_POOLER | PIECE_NSP,
-    [AS_HEAD_PRETRAIN] = PIECE_BASE | PIECE_POOLER | PIECE_MLM | PIECE_NSP,
-};
-
 /* The labels of the head: the caller's, else the config's. */
 static as_status choose_labels(as_model *m, as_err *err) {
     char *const *from = m->opts.labels ? m->opts.labels : m->config.labels;
@@ -47,7 +39,7 @@ static as_status check_memory(const as_model *m, as_err *err) {
 /* Like transformers 5, a config that ties is not believed when the file holds two different tensors. */
 static bool ties_broken(const as_model *m) {
     bool broken = false;
-    for (size_t i = 0; i < AS_COUNT(m->arch->ties); i++) {
+    for (size_t i = 0; i < AS_COUNT(m->arch->ties) && m->arch->ties[i].source; i++) {
         const as_weight_view *a = as_model_find(m, m->arch->ties[i].source), *b = as_model_find(m, m->arch->ties[i].copy);
         if (!a || !b || a->data == b->data) continue; /* torch files give both names one storage */
         if (a->dtype == b->dtype && a->numel == b->numel && memcmp(a->data, b->data, (size_t)a->numel * as_dtype_size(a->dtype)) == 0) continue;
@@ -57,12 +49,20 @@ static bool ties_broken(const as_model *m) {
     return broken;
 }
 
-static void choose_pieces(as_model *m) {
-    m->pieces = head_pieces[m->opts.head];
-    if ((m->pieces & PIECE_MLM) && (!m->config.tied || ties_broken(m))) m->pieces |= PIECE_DECODER;
+static as_status choose_pieces(as_model *m, as_err *err) {
+    const struct as_arch_head *head = &m->arch->heads[m->opts.head];
+    if (!head->name) {
+        (void)as_fail(err, AS_USAGE, "%s: the architecture %s has no %s head", m->dir, m->arch->model_type, as_head_name(m->opts.head));
+        as_hint(err, "Use a model of another architecture.");
+        return AS_USAGE;
+    }
+    m->pieces = head->pieces;
+    if (m->config.embedding != m->config.hidden) m->pieces |= PIECE_PROJECT;
+    if (as_model_is_lm(m) && (!m->config.tied || ties_broken(m))) m->pieces |= PIECE_DECODER;
     /* What a headless model saves has the pooler that it came with, since transformers' class has one. */
     for (size_t i = 0; m->opts.head == AS_HEAD_NONE && m->opts.train && i < m->arch->row_count; i++)
         if (m->arch->rows[i].piece == PIECE_POOLER && as_model_find(m, m->arch->rows[i].name)) m->pieces |= PIECE_POOLER;
+    return AS_OK;
 }
 
 static as_status open_into(as_model *m, const char *dir, as_err *err) {
@@ -70,7 +70,7 @@ static as_status open_into(as_model *m, const char *dir, as_err *err) {
     AS_TRY(as_config_read(&m->config, dir, err));
     m->arch = as_arch_find(as_str_of(m->config.model_type));
     if (!m->opts.fresh) AS_TRY(as_weights_open(&m->files, dir, err));
-    choose_pieces(m);
+    AS_TRY(choose_pieces(m, err));
     AS_TRY(choose_labels(m, err));
     AS_TRY(as_model_expand(m, err));
     AS_TRY(check_memory(m, err));
@@ -128,7 +128,7 @@ int64_t as_model_parameters(const as_model *m) {
     return n;
 }
 void as_model_set_dropout(as_model *m, float p) {
-    if (p >= 0.0f) m->config.dropout = m->config.attention_dropout = m->config.classifier_dropout = p;
+    if (p >= 0.0f) m->config.dropout = m->config.embedding_dropout = m->config.attention_dropout = m->config.classifier_dropout = p;
 }
 
 as_status as_model_rename_labels(as_model *m, char *const *names, as_err *err) {
@@ -141,13 +141,35 @@ as_status as_model_rename_labels(as_model *m, char *const *names, as_err *err) {
     return AS_OK;
 }
 
+const as_param *as_model_word(const as_model *m) {
+    for (size_t i = 0; i < m->slot_count; i++) {
+        const as_weight_row *r = m->slots[i].row;
+        if (r->kind == WEIGHT_TABLE && r->rows == DIM_VOCAB && r->piece == PIECE_BASE) return m->slots[i].param;
+    }
+    return NULL;
+}
+int64_t as_model_depth(const as_model *m, const as_param *p) {
+    for (size_t i = 0; i < m->slot_count; i++)
+        if (m->slots[i].param == p) return m->slots[i].depth;
+    return 0;
+}
+
+bool as_files_have_classifier(const as_config *c, const as_weight_files *w) {
+    const as_arch *a = as_arch_find(as_str_of(c->model_type));
+    for (size_t i = 0; i < a->row_count; i++)
+        if (a->rows[i].piece == PIECE_CLASSIFIER && a->rows[i].rows == DIM_LABELS && as_weights_find(w, a->rows[i].name)) return true;
+    return false;
+}
 as_status as_model_has_classifier(bool *out, const char *dir, as_err *err) {
-    as_weight_files *w;
+    as_weight_files *w = NULL;
+    as_config c;
     *out = false;
-    AS_TRY(as_weights_open(&w, dir, err));
-    *out = as_weights_find(w, "classifier.weight") != NULL;
+    AS_TRY(as_config_read(&c, dir, err));
+    const as_status s = as_weights_open(&w, dir, err);
+    if (s == AS_OK) *out = as_files_have_classifier(&c, w);
     as_weights_close(w);
-    return AS_OK;
+    as_config_free(&c);
+    return s;
 }
 
 as_status as_model_digest(const as_model *m, char hex[65], as_err *err) {
@@ -178,18 +200,19 @@ static as_status view_slot(const as_model *m, const as_slot *s, as_weight_view *
     *v = (as_weight_view){.name = s->name, .dtype = AS_F32, .rank = matrix ? 2 : 1, .numel = s->rows * s->cols};
     v->shape[0] = v->rank == 1 ? s->cols : s->rows, v->shape[1] = s->cols;
     if (!p->w) return as_fail(err, AS_USAGE, "%s: was opened for inference and cannot be saved", m->dir);
-    v->data = p->w + (p->rows == 1 ? s->at : s->at * p->cols);
+    const float *w = p->w + (p->rows == 1 ? s->at : s->at * p->cols);
+    v->data = w;
+    if (!(s->row->flags & ROW_TRANSPOSED)) return AS_OK;
+    float *turned = as_alloc((size_t)v->numel, sizeof *turned); /* free_views */
+    v->data = turned, v->shape[0] = s->cols, v->shape[1] = s->rows;
+    if (!turned) return as_fail_nomem(err, "saving", (size_t)v->numel * sizeof *turned);
+    as_transpose(turned, w, s->rows, s->cols);
     return AS_OK;
 }
-
-static const char *architecture(const as_model *m) {
-    switch (m->opts.head) {
-    case AS_HEAD_CLASSIFY: return m->arch->class_head;
-    case AS_HEAD_MLM: return m->arch->mlm_head;
-    case AS_HEAD_NSP: return m->arch->nsp_head;
-    case AS_HEAD_PRETRAIN: return m->arch->pretrain_head;
-    default: return m->arch->base;
-    }
+static void free_views(const as_model *m, as_weight_view *v) {
+    for (size_t i = 0; v && i < m->slot_count; i++)
+        if (m->slots[i].row->flags & ROW_TRANSPOSED) as_free((void *)(uintptr_t)v[i].data);
+    as_free(v);
 }
 
 as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
@@ -203,10 +226,10 @@ as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
         if (m->opts.head == AS_HEAD_NONE && strncmp(v[i].name, m->arch->prefix, strlen(m->arch->prefix)) == 0) v[i].name += strlen(m->arch->prefix);
     }
     const bool classify = m->opts.head == AS_HEAD_CLASSIFY;
-    const as_config_change g = {.architecture = architecture(m), .labels = classify ? m->labels : NULL, .num_labels = m->num_labels,
+    const as_config_change g = {.architecture = m->arch->heads[m->opts.head].name, .labels = classify ? m->labels : NULL, .num_labels = m->num_labels,
                                 .problem = classify ? m->problem : AS_PROBLEM_UNSET, .untie = m->config.tied && (m->pieces & PIECE_DECODER)};
     if (s == AS_OK) s = as_safetensors_write(weights, v, m->slot_count, err);
     if (s == AS_OK) s = as_config_write(&m->config, &g, config, err);
-    as_free(v), as_free(config), as_free(weights);
+    free_views(m, v), as_free(config), as_free(weights);
     return s;
 }

@@ -2,8 +2,6 @@
 #ifndef AS_MODEL_IMPL_H
 #define AS_MODEL_IMPL_H
 
-#include "io/weights.h"
-#include "model/bert.h"
 #include "model/model.h"
 
 /* One tensor of a checkpoint tied to its place in a parameter. */
@@ -11,7 +9,8 @@ typedef struct as_slot {
     const as_weight_row *row;
     char *name, *alias;      /* expanded; alias may be NULL */
     as_param *param;
-    int64_t rows, cols, at;  /* this tensor's shape, and its first row in the parameter */
+    int64_t rows, cols, at;  /* this tensor's shape in the parameter, and its first row there */
+    int64_t depth;           /* as_model_depth of the parameter */
     bool found;
 } as_slot;
 
@@ -38,10 +37,16 @@ struct as_model {
     bool head_fresh;
 };
 
+static inline bool as_model_is_lm(const as_model *m) {
+    return m->opts.head == AS_HEAD_MLM || m->opts.head == AS_HEAD_PRETRAIN || m->opts.head == AS_HEAD_CLM;
+}
+
 /* model_slots.c: expand the weight table. */
 as_status as_model_expand(as_model *m, as_err *err) AS_CHECKED;
 /* model_load.c: a tensor of the files, with or without the base prefix; NULL when absent. */
 const as_weight_view *as_model_find(const as_model *m, const char *name);
 /* model_load.c: fill the parameters from the files, or at random; pack. */
 as_status as_model_load(as_model *m, as_err *err) AS_CHECKED;
+/* out [cols, rows] */
+void as_transpose(float *out, const float *in, int64_t rows, int64_t cols);
 #endif
