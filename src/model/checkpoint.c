@@ -65,24 +65,29 @@ static as_status choose_pieces(as_model *m, as_err *err) {
     return AS_OK;
 }
 
-static as_status open_into(as_model *m, const char *dir, as_err *err) {
+static as_status open_into(as_model *m, const char *dir, as_config *c, as_err *err) {
+    if (c) m->config = *c, memset(c, 0, sizeof *c);
     if (!(m->dir = as_strdup(dir))) return as_fail_nomem(err, "a path", 0);
-    AS_TRY(as_config_read(&m->config, dir, err));
+    if (!m->config.raw) AS_TRY(as_config_read(&m->config, dir, err));
     m->arch = as_arch_find(as_str_of(m->config.model_type));
     if (!m->opts.fresh) AS_TRY(as_weights_open(&m->files, dir, err));
     AS_TRY(choose_pieces(m, err));
     AS_TRY(choose_labels(m, err));
     AS_TRY(as_model_expand(m, err));
     AS_TRY(check_memory(m, err));
-    return as_model_load(m, err);
+    AS_TRY(as_model_load(m, err));
+    return m->opts.train && m->opts.head == AS_HEAD_RTD ? as_model_open_generator(m, err) : AS_OK;
 }
 
-as_status as_model_open(as_model **out, as_engine *e, const char *dir, const as_model_opts *o, as_err *err) {
+as_status as_model_open_config(as_model **out, as_engine *e, const char *dir, as_config *c, const as_model_opts *o, as_err *err) {
     *out = NULL;
     as_model *m = as_calloc(1, sizeof *m);
-    if (!m) return as_fail_nomem(err, "a model", sizeof *m);
+    if (!m) {
+        if (c) as_config_free(c);
+        return as_fail_nomem(err, "a model", sizeof *m);
+    }
     m->e = e, m->opts = *o;
-    const as_status s = open_into(m, dir, err);
+    const as_status s = open_into(m, dir, c, err);
     m->opts.labels = NULL; /* borrowed for the call only */
     if (s == AS_OK)
         *out = m;
@@ -90,10 +95,17 @@ as_status as_model_open(as_model **out, as_engine *e, const char *dir, const as_
         as_model_free(m);
     return s;
 }
+as_status as_model_open(as_model **out, as_engine *e, const char *dir, const as_model_opts *o, as_err *err) {
+    return as_model_open_config(out, e, dir, NULL, o, err);
+}
 
 void as_model_free(as_model *m) {
     if (!m) return;
     for (size_t i = 0; i < m->param_count; i++) as_pack_free(m->params[i]->pack);
+    for (size_t i = 0; i < m->pair_count; i++) as_free(m->pair_names[i]);
+    as_free(m->pair_names);
+    if (m->generator) m->generator->param_count = 0; /* its packs were among these */
+    as_model_free(m->generator);
     for (size_t i = 0; i < m->slot_count; i++) as_free(m->slots[i].name), as_free(m->slots[i].alias);
     for (int i = 0; m->labels && i < m->num_labels; i++) as_free(m->labels[i]);
     if (m->weights) {
@@ -121,7 +133,9 @@ bool as_model_head_is_fresh(const as_model *m) { return m->head_fresh; }
 int64_t as_model_missing(const as_model *m) { return m->missing; }
 size_t as_model_param_count(const as_model *m) { return m->param_count; }
 as_param *as_model_param(const as_model *m, size_t i) { return m->params[i]; }
-size_t as_model_bytes(const as_model *m) { return m->block_floats * sizeof(float) + m->pack_bytes; }
+size_t as_model_bytes(const as_model *m) {
+    return m->block_floats * sizeof(float) + m->pack_bytes + (m->generator ? as_model_bytes(m->generator) : 0);
+}
 int64_t as_model_parameters(const as_model *m) {
     int64_t n = 0;
     for (size_t i = 0; i < m->param_count; i++) n += m->params[i]->rows * m->params[i]->cols;
@@ -129,6 +143,7 @@ int64_t as_model_parameters(const as_model *m) {
 }
 void as_model_set_dropout(as_model *m, float p) {
     if (p >= 0.0f) m->config.dropout = m->config.embedding_dropout = m->config.attention_dropout = m->config.classifier_dropout = p;
+    if (m->generator) as_model_set_dropout(m->generator, p);
 }
 
 as_status as_model_rename_labels(as_model *m, char *const *names, as_err *err) {
@@ -151,7 +166,7 @@ const as_param *as_model_word(const as_model *m) {
 int64_t as_model_depth(const as_model *m, const as_param *p) {
     for (size_t i = 0; i < m->slot_count; i++)
         if (m->slots[i].param == p) return m->slots[i].depth;
-    return 0;
+    return m->generator ? as_model_depth(m->generator, p) : 0;
 }
 
 bool as_files_have_classifier(const as_config *c, const as_weight_files *w) {
@@ -185,6 +200,11 @@ as_status as_model_digest(const as_model *m, char hex[65], as_err *err) {
             s = as_sha256_file(&h, as_weights_file_path(m->files, i), err);
             if (s == AS_OK) as_buf_str(&all, h.hex);
         }
+    if (s == AS_OK && m->generator) {
+        char more[65];
+        s = as_model_digest(m->generator, more, err);
+        if (s == AS_OK) as_buf_str(&all, more);
+    }
     if (s == AS_OK && all.failed) s = as_fail_nomem(err, "a digest", all.n);
     if (s == AS_OK) memcpy(hex, as_sha256_of(all.p, all.n).hex, 65);
     as_buf_free(&all);
@@ -215,6 +235,12 @@ static void free_views(const as_model *m, as_weight_view *v) {
     as_free(v);
 }
 
+static as_status save_generator(const as_model *m, const char *dir, as_err *err) {
+    char *path = as_path_join(dir, "generator");
+    const as_status s = path ? as_model_save(m->generator, path, err) : as_fail_nomem(err, "a path", 0);
+    as_free(path);
+    return s;
+}
 as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
     AS_TRY(as_dir_make(dir, err));
     as_weight_view *v = as_calloc(m->slot_count, sizeof *v);
@@ -231,5 +257,5 @@ as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
     if (s == AS_OK) s = as_safetensors_write(weights, v, m->slot_count, err);
     if (s == AS_OK) s = as_config_write(&m->config, &g, config, err);
     free_views(m, v), as_free(config), as_free(weights);
-    return s;
+    return s == AS_OK && m->generator ? save_generator(m, dir, err) : s;
 }

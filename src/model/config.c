@@ -250,3 +250,31 @@ as_status as_config_write(const as_config *c, const as_config_change *g, const c
     as_buf_free(&b);
     return s;
 }
+
+static int64_t at_least_one(int64_t n) { return n > 0 ? n : 1; }
+as_status as_config_narrow(as_config *out, const as_config *c, int64_t by, as_err *err) {
+    *out = (as_config){0};
+    const as_config_keys *k = as_arch_find(as_str_of(c->model_type))->keys;
+    const int64_t hidden = at_least_one(c->hidden / by);
+    int64_t heads = at_least_one(c->heads / by);
+    while (hidden % heads != 0) heads--;
+    const struct { const char *key; int64_t value; } changes[] = {
+        {k->hidden.key, hidden}, {k->heads.key, heads}, {k->inter.key, at_least_one(c->inter / by)}, {k->embedding.key, c->embedding}};
+    as_buf b = {0};
+    as_buf_str(&b, "{");
+    for (size_t i = 0; i < AS_COUNT(changes); i++)
+        if (changes[i].key) as_buf_fmt(&b, "%s\"%s\": %" PRId64, b.n > 1 ? ", " : "", changes[i].key, changes[i].value);
+    for (as_json_iter *it = as_json_first(c->raw); it; it = as_json_next(c->raw, it)) {
+        bool changed = as_str_is(as_json_iter_key(it), "architectures");
+        for (size_t i = 0; i < AS_COUNT(changes); i++) changed = changed || (changes[i].key && as_str_is(as_json_iter_key(it), changes[i].key));
+        if (changed) continue;
+        as_buf_str(&b, ", ");
+        as_buf_json_str(&b, as_json_iter_key(it));
+        as_buf_str(&b, ": ");
+        as_json_dump(&b, as_json_iter_value(it), 0);
+    }
+    as_buf_str(&b, "}");
+    const as_status s = b.failed ? as_fail_nomem(err, "a config", b.n) : as_config_parse(out, (as_str){b.p, b.n}, c->path, err);
+    as_buf_free(&b);
+    return s;
+}

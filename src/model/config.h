@@ -29,6 +29,8 @@ typedef struct as_config {
 as_status as_config_read(as_config *out, const char *dir, as_err *err) AS_CHECKED;
 as_status as_config_parse(as_config *out, as_str text, const char *where, as_err *err) AS_CHECKED;
 void as_config_free(as_config *c);
+/* The same model with hidden states, feed-forward layers and heads of a 1 / by of the width; embeddings keep theirs. */
+as_status as_config_narrow(as_config *out, const as_config *c, int64_t by, as_err *err) AS_CHECKED;
 
 /* What a saved checkpoint changes; NULL and 0 keep the file's. */
 typedef struct as_config_change {

@@ -45,6 +45,9 @@ int64_t as_model_parameters(const as_model *m);        /* count of numbers, tied
 size_t as_model_param_count(const as_model *m);
 as_param *as_model_param(const as_model *m, size_t i);
 const as_param *as_model_word(const as_model *m);      /* the word embedding */
+/* Opened for training, the discriminator of ELECTRA (AS_HEAD_RTD) comes with a generator: that of the folder dir/generator, or a new
+ * one of a quarter of its width. Embeddings are shared; its parameters are among those of the discriminator. NULL otherwise. */
+as_model *as_model_generator(const as_model *m);
 /* Where a parameter stands: 0 before the layers, l + 1 in layer l (from 0), layers + 1 after them. */
 int64_t as_model_depth(const as_model *m, const as_param *p);
 size_t as_model_bytes(const as_model *m);              /* private memory of weights and packs */

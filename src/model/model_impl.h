@@ -35,6 +35,9 @@ struct as_model {
     size_t block_floats, pack_bytes;
     int64_t missing;
     bool head_fresh;
+    as_model *generator;     /* pair.c: owned; its parameters are behind those of this model in params */
+    char **pair_names;       /* [pair_count] names of those parameters */
+    size_t pair_count;
 };
 
 static inline bool as_model_is_lm(const as_model *m) {
@@ -47,6 +50,10 @@ as_status as_model_expand(as_model *m, as_err *err) AS_CHECKED;
 const as_weight_view *as_model_find(const as_model *m, const char *name);
 /* model_load.c: fill the parameters from the files, or at random; pack. */
 as_status as_model_load(as_model *m, as_err *err) AS_CHECKED;
+/* checkpoint.c: the same as as_model_open with a config in hand, which the model takes (also when it fails). */
+as_status as_model_open_config(as_model **out, as_engine *e, const char *dir, as_config *c, const as_model_opts *o, as_err *err) AS_CHECKED;
+/* pair.c: the generator of dir/generator, or a new one, joins the discriminator m. */
+as_status as_model_open_generator(as_model *m, as_err *err) AS_CHECKED;
 /* out [cols, rows] */
 void as_transpose(float *out, const float *in, int64_t rows, int64_t cols);
 #endif

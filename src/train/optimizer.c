@@ -76,7 +76,7 @@ static float rate_of(const as_model *m, const as_param *p, double decay) {
 static bool lazily(const as_model *m, const as_param *p) {
     /* The word table, unless a decoder is tied to it: then every row has a gradient. */
     const as_head head = as_model_head(m);
-    return p == as_model_word(m) && p->rows > 1 && head != AS_HEAD_MLM && head != AS_HEAD_PRETRAIN && head != AS_HEAD_CLM;
+    return p == as_model_word(m) && p->rows > 1 && head != AS_HEAD_MLM && head != AS_HEAD_PRETRAIN && head != AS_HEAD_CLM && !as_model_generator(m);
 }
 
 static as_status plan_dense(as_optimizer *o, as_err *err) {
