@@ -75,7 +75,7 @@ typedef struct as_options {
     double mask_share;
     bool whole_words, recompute;
     int64_t tokens, keep, checkpoint_steps;
-    const char **doc, *rules, *lang, *run; /* of data */
+    const char *doc, *rules, *lang, *run; /* of data */
     as_texts rule;
     double heldout;
     int64_t shard_tokens, ngram;

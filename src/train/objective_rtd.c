@@ -86,6 +86,8 @@ bool as_rtd_read(const as_objective *o, as_ctx *c, const as_train_at *at, const 
     return prepare(m, c, at, items, n, out) && (out->want_n == 0 || generate(m, c, at, out, 0.0f, NULL));
 }
 
+as_tensor *as_rtd_logits(const as_objective *o, as_ctx *c, const as_seqs *q) { return as_model_detect(((const rtd *)o->self)->p.model, c, q); }
+
 static bool forward(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, const float scale[AS_LOSSES], as_tally *each) {
     const rtd *m = self;
     as_rtd_batch b;
