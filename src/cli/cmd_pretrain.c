@@ -47,6 +47,8 @@ static void result_json(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
         as_buf_fmt(b, ",\"predictions\":%" PRId64, p[0].loss.count);
     }
     if (p[1].name) mean_json(b, "second_loss", p[1].loss.value, p[1].loss.low, p[1].loss.high), mean_json(b, "second_accuracy", p[1].accuracy.value, p[1].accuracy.low, p[1].accuracy.high);
+    if (!isnan(r->bits_per_byte)) as_buf_str(b, ",\"bits_per_byte\":"), as_buf_real(b, r->bits_per_byte);
+    if (!isnan(r->auc)) as_buf_str(b, ",\"auc\":"), as_buf_real(b, r->auc);
     as_buf_str(b, "}\n");
 }
 
@@ -66,6 +68,8 @@ static void result_text(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
         if (i == 0) metric_row(&g, p->name, "perplexity", exp(p->loss.value), exp(p->loss.low), exp(p->loss.high), p->loss.count);
         metric_row(&g, p->name, "accuracy", p->accuracy.value, p->accuracy.low, p->accuracy.high, p->accuracy.count);
     }
+    if (!isnan(r->bits_per_byte)) as_grid_cell(&g, AS_LIT("bits per byte of text")), as_grid_fmt(&g, "%.4f", r->bits_per_byte), as_grid_cell(&g, AS_LIT(""));
+    if (!isnan(r->auc)) as_grid_cell(&g, AS_LIT("replaced tokens, area under the ROC curve")), as_grid_fmt(&g, "%.4f", r->auc), as_grid_cell(&g, AS_LIT(""));
     as_grid_print(&g, b);
     if (r->from_store) {
         as_buf_fmt(b, "saved     %s: nothing to do, this command was finished before\n", j->out);

@@ -15,17 +15,20 @@ static as_status bad(const as_config *c, as_err *err, const char *what) {
     return as_fail(err, AS_FORMAT, "%s: %s", c->path, what);
 }
 
-static as_status read_size(const as_config *c, int64_t *out, const char *key, int64_t fallback, as_err *err) {
-    const as_json *v = as_json_get(c->raw, key);
-    *out = v ? as_json_int(v, -1) : fallback;
-    if (*out <= 0 || *out > INT32_MAX)
-        return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a size between 1 and 2147483647", c->path, key);
+/* A key whose default is 0 may be null: `otherwise` then. */
+static as_status read_size(const as_config *c, int64_t *out, as_config_key k, int64_t otherwise, as_err *err) {
+    const as_json *v = k.key ? as_json_get(c->raw, k.key) : NULL;
+    const bool absent = !v || (k.value == 0 && as_json_typeof(v) == AS_JSON_NULL);
+    *out = !absent ? as_json_int(v, -1) : k.value > 0 ? (int64_t)k.value : otherwise;
+    if (!absent && (*out <= 0 || *out > INT32_MAX))
+        return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a size between 1 and 2147483647", c->path, k.key);
     return AS_OK;
 }
-static as_status read_probability(const as_config *c, float *out, const char *key, float fallback, as_err *err) {
-    const as_json *v = as_json_get(c->raw, key);
-    *out = v && as_json_typeof(v) != AS_JSON_NULL ? (float)as_json_real(v, -1.0) : fallback;
-    if (!(*out >= 0.0f && *out < 1.0f)) return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a probability", c->path, key);
+/* A default below 0: `otherwise`. */
+static as_status read_probability(const as_config *c, float *out, as_config_key k, float otherwise, as_err *err) {
+    const as_json *v = k.key ? as_json_get(c->raw, k.key) : NULL;
+    *out = v && as_json_typeof(v) != AS_JSON_NULL ? (float)as_json_real(v, -1.0) : k.value >= 0 ? (float)k.value : otherwise;
+    if (!(*out >= 0.0f && *out < 1.0f)) return as_fail(err, AS_FORMAT, "%s: \"%s\" is not a probability", c->path, k.key);
     return AS_OK;
 }
 
@@ -44,11 +47,11 @@ static as_str read_word(const as_config *c, const char *key, const char *fallbac
     return as_json_typeof(v) == AS_JSON_NULL ? as_str_of(fallback) : as_json_str(v, AS_LIT(""));
 }
 
-static as_status read_act(as_config *c, as_err *err) {
-    const as_str name = read_word(c, "hidden_act", "gelu");
+static as_status read_act(as_config *c, const as_config_keys *k, as_err *err) {
+    const as_str name = read_word(c, k->act, k->act_default);
     for (size_t i = 0; i < AS_COUNT(activations); i++)
         if (as_str_is(name, activations[i].name)) return c->act = activations[i].act, AS_OK;
-    (void)as_fail(err, AS_FORMAT, "%s: unknown hidden_act \"%.*s\"", c->path, (int)name.n, name.p);
+    (void)as_fail(err, AS_FORMAT, "%s: unknown %s \"%.*s\"", c->path, k->act, (int)name.n, name.p);
     as_hint(err, "Known: gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, relu, silu, swish, tanh.");
     return AS_FORMAT;
 }
@@ -106,10 +109,27 @@ static as_status read_kind(const as_config *c, as_err *err) {
     return AS_OK;
 }
 
+static as_status read_sizes(as_config *c, const as_config_keys *k, as_err *err) {
+    AS_TRY(read_size(c, &c->vocab, k->vocab, 0, err));
+    AS_TRY(read_size(c, &c->hidden, k->hidden, 0, err));
+    AS_TRY(read_size(c, &c->embedding, k->embedding, c->hidden, err));
+    AS_TRY(read_size(c, &c->layers, k->layers, 0, err));
+    AS_TRY(read_size(c, &c->heads, k->heads, 0, err));
+    AS_TRY(read_size(c, &c->inter, k->inter, 4 * c->hidden, err));
+    AS_TRY(read_size(c, &c->max_pos, k->max_pos, 0, err));
+    AS_TRY(read_size(c, &c->types, k->types, 0, err));
+    if (c->layers > 4096) return as_fail(err, AS_FORMAT, "%s: \"%s\" is over 4096", c->path, k->layers.key);
+    if (c->hidden % c->heads != 0)
+        return as_fail(err, AS_FORMAT, "%s: \"%s\" %" PRId64 " is not a multiple of \"%s\" %" PRId64, c->path, k->hidden.key, c->hidden, k->heads.key,
+                       c->heads);
+    return AS_OK;
+}
+
 static as_status read_keys(as_config *c, as_err *err) {
     if (as_json_typeof(c->raw) != AS_JSON_OBJECT) return bad(c, err, "is not a JSON object");
     const as_str type = as_json_str(as_json_get(c->raw, "model_type"), AS_LIT(""));
-    if (!as_arch_find(type)) {
+    const as_arch *a = as_arch_find(type);
+    if (!a) {
         if (type.n == 0)
             (void)bad(c, err, "has no \"model_type\"");
         else
@@ -118,25 +138,19 @@ static as_status read_keys(as_config *c, as_err *err) {
         return AS_FORMAT;
     }
     memcpy(c->model_type, type.p, type.n); /* as_arch_find bounds its length */
-    AS_TRY(read_size(c, &c->vocab, "vocab_size", 30522, err));
-    AS_TRY(read_size(c, &c->hidden, "hidden_size", 768, err));
-    AS_TRY(read_size(c, &c->layers, "num_hidden_layers", 12, err));
-    AS_TRY(read_size(c, &c->heads, "num_attention_heads", 12, err));
-    AS_TRY(read_size(c, &c->inter, "intermediate_size", 3072, err));
-    AS_TRY(read_size(c, &c->max_pos, "max_position_embeddings", 512, err));
-    AS_TRY(read_size(c, &c->types, "type_vocab_size", 2, err));
-    if (c->layers > 4096) return bad(c, err, "\"num_hidden_layers\" is over 4096");
-    if (c->hidden % c->heads != 0)
-        return as_fail(err, AS_FORMAT, "%s: \"hidden_size\" %" PRId64 " is not a multiple of \"num_attention_heads\" %" PRId64, c->path, c->hidden,
-                       c->heads);
-    AS_TRY(read_act(c, err));
-    AS_TRY(read_small(c, &c->eps, "layer_norm_eps", 1e-12, 1.0, err));
+    const as_config_keys *k = a->keys;
+    AS_TRY(read_sizes(c, k, err));
+    AS_TRY(read_act(c, k, err));
+    AS_TRY(read_small(c, &c->eps, k->eps.key, k->eps.value, 1.0, err));
     AS_TRY(read_small(c, &c->init_range, "initializer_range", 0.02, 1e6, err));
-    AS_TRY(read_probability(c, &c->dropout, "hidden_dropout_prob", 0.1f, err));
-    AS_TRY(read_probability(c, &c->attention_dropout, "attention_probs_dropout_prob", 0.1f, err));
-    AS_TRY(read_probability(c, &c->classifier_dropout, "classifier_dropout", c->dropout, err));
-    c->pad_id = as_json_int(as_json_get(c->raw, "pad_token_id"), 0);
+    AS_TRY(read_probability(c, &c->dropout, k->dropout, 0, err));
+    AS_TRY(read_probability(c, &c->embedding_dropout, k->embedding_dropout, c->dropout, err));
+    AS_TRY(read_probability(c, &c->attention_dropout, k->attention_dropout, 0, err));
+    AS_TRY(read_probability(c, &c->classifier_dropout, k->classifier_dropout, c->dropout, err));
+    c->pad_id = as_json_int(as_json_get(c->raw, k->pad.key), (int64_t)k->pad.value);
     c->tied = as_json_bool(as_json_get(c->raw, "tie_word_embeddings"), true);
+    c->scale_by_width = as_json_bool(as_json_get(c->raw, "scale_attn_weights"), true);
+    c->scale_by_layer = as_json_bool(as_json_get(c->raw, "scale_attn_by_inverse_layer_idx"), false);
     AS_TRY(read_kind(c, err));
     const as_str arch = as_json_str(as_json_at(as_json_get(c->raw, "architectures"), 0), AS_LIT(""));
     memcpy(c->architecture, arch.p, arch.n < sizeof c->architecture ? arch.n : sizeof c->architecture - 1);
@@ -235,6 +249,34 @@ as_status as_config_write(const as_config *c, const as_config_change *g, const c
         (void)write_member(&b, as_json_iter_key(it), as_json_iter_value(it), g);
     as_buf_str(&b, "\n}\n");
     const as_status s = b.failed ? as_fail_nomem(err, "config.json", b.n) : as_file_write(path, b.p, b.n, err);
+    as_buf_free(&b);
+    return s;
+}
+
+static int64_t at_least_one(int64_t n) { return n > 0 ? n : 1; }
+as_status as_config_narrow(as_config *out, const as_config *c, int64_t by, as_err *err) {
+    *out = (as_config){0};
+    const as_config_keys *k = as_arch_find(as_str_of(c->model_type))->keys;
+    const int64_t hidden = at_least_one(c->hidden / by);
+    int64_t heads = at_least_one(c->heads / by);
+    while (hidden % heads != 0) heads--;
+    const struct { const char *key; int64_t value; } changes[] = {
+        {k->hidden.key, hidden}, {k->heads.key, heads}, {k->inter.key, at_least_one(c->inter / by)}, {k->embedding.key, c->embedding}};
+    as_buf b = {0};
+    as_buf_str(&b, "{");
+    for (size_t i = 0; i < AS_COUNT(changes); i++)
+        if (changes[i].key) as_buf_fmt(&b, "%s\"%s\": %" PRId64, b.n > 1 ? ", " : "", changes[i].key, changes[i].value);
+    for (as_json_iter *it = as_json_first(c->raw); it; it = as_json_next(c->raw, it)) {
+        bool changed = as_str_is(as_json_iter_key(it), "architectures");
+        for (size_t i = 0; i < AS_COUNT(changes); i++) changed = changed || (changes[i].key && as_str_is(as_json_iter_key(it), changes[i].key));
+        if (changed) continue;
+        as_buf_str(&b, ", ");
+        as_buf_json_str(&b, as_json_iter_key(it));
+        as_buf_str(&b, ": ");
+        as_json_dump(&b, as_json_iter_value(it), 0);
+    }
+    as_buf_str(&b, "}");
+    const as_status s = b.failed ? as_fail_nomem(err, "a config", b.n) : as_config_parse(out, (as_str){b.p, b.n}, c->path, err);
     as_buf_free(&b);
     return s;
 }

@@ -12,10 +12,11 @@ typedef struct as_config {
     as_json *raw;                   /* the file, kept for saving */
     char *path;
     char model_type[32];
-    int64_t vocab, hidden, layers, heads, inter, max_pos, types;
+    int64_t vocab, embedding, hidden, layers, heads, inter, max_pos, types; /* types 0: token types are not used */
     as_act act;
-    float eps, dropout, attention_dropout, classifier_dropout, init_range;
-    int64_t pad_id;
+    float eps, embedding_dropout, dropout, attention_dropout, classifier_dropout, init_range;
+    int64_t pad_id;                 /* -1: none */
+    bool scale_by_width, scale_by_layer; /* attention scores: 1 / sqrt(width of a head), and 1 / number of the layer */
     bool tied;                      /* tie_word_embeddings */
     as_problem problem;
     char **labels;                  /* id2label in id order; LABEL_0, LABEL_1 when the file has none */
@@ -28,6 +29,8 @@ typedef struct as_config {
 as_status as_config_read(as_config *out, const char *dir, as_err *err) AS_CHECKED;
 as_status as_config_parse(as_config *out, as_str text, const char *where, as_err *err) AS_CHECKED;
 void as_config_free(as_config *c);
+/* The same model with hidden states, feed-forward layers and heads of a 1 / by of the width; embeddings keep theirs. */
+as_status as_config_narrow(as_config *out, const as_config *c, int64_t by, as_err *err) AS_CHECKED;
 
 /* What a saved checkpoint changes; NULL and 0 keep the file's. */
 typedef struct as_config_change {

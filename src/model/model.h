@@ -3,10 +3,9 @@
 #ifndef AS_MODEL_MODEL_H
 #define AS_MODEL_MODEL_H
 
+#include "io/weights.h"
 #include "model/arch.h"
 #include "model/config.h"
-
-typedef enum as_head { AS_HEAD_NONE, AS_HEAD_CLASSIFY, AS_HEAD_MLM, AS_HEAD_NSP, AS_HEAD_PRETRAIN /* MLM and NSP */ } as_head;
 
 typedef struct as_model_opts {
     as_head head;
@@ -39,11 +38,18 @@ char *const *as_model_labels(const as_model *m);
 as_status as_model_rename_labels(as_model *m, char *const *names, as_err *err) AS_CHECKED;
 bool as_model_head_is_fresh(const as_model *m);        /* the file had no weights for the head */
 int64_t as_model_missing(const as_model *m);           /* weights of the model that the file lacks */
-/* True when the checkpoint at dir holds a classifier (its architecture or weights say so). */
+/* True when the checkpoint holds a classifier: the last tensor of its architecture's head is there. */
 as_status as_model_has_classifier(bool *out, const char *dir, as_err *err) AS_CHECKED;
+bool as_files_have_classifier(const as_config *c, const as_weight_files *w);
 int64_t as_model_parameters(const as_model *m);        /* count of numbers, tied ones once */
 size_t as_model_param_count(const as_model *m);
 as_param *as_model_param(const as_model *m, size_t i);
+const as_param *as_model_word(const as_model *m);      /* the word embedding */
+/* Opened for training, the discriminator of ELECTRA (AS_HEAD_RTD) comes with a generator: that of the folder dir/generator, or a new
+ * one of a quarter of its width. Embeddings are shared; its parameters are among those of the discriminator. NULL otherwise. */
+as_model *as_model_generator(const as_model *m);
+/* Where a parameter stands: 0 before the layers, l + 1 in layer l (from 0), layers + 1 after them. */
+int64_t as_model_depth(const as_model *m, const as_param *p);
 size_t as_model_bytes(const as_model *m);              /* private memory of weights and packs */
 void as_model_set_dropout(as_model *m, float p);       /* all sites; < 0 keeps the config's */
 /* Digest of architecture and weight files: identifies the model. */
@@ -56,12 +62,13 @@ as_tensor *as_model_encode(as_model *m, as_ctx *c, const as_seqs *s);           
 as_tensor *as_model_encode_rows(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t n); /* [n, hidden] */
 as_tensor *as_model_classify(as_model *m, as_ctx *c, const as_seqs *s);                                   /* [count, labels] */
 as_tensor *as_model_next_sentence(as_model *m, as_ctx *c, const as_seqs *s);                              /* [count, 2] */
-/* The MLM transform of the wanted rows [n, hidden], ready for the decoder; and full logits [n, vocab] of such rows. */
+as_tensor *as_model_detect(as_model *m, as_ctx *c, const as_seqs *s);                                     /* [tokens, 1]: was it replaced? */
+/* Of a language model, masked or causal: the wanted rows ready for the decoder [n, its columns]; full logits [n, vocab] of such rows. */
 as_tensor *as_model_mlm_hidden(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t n);
 as_tensor *as_model_mlm_logits(as_model *m, as_ctx *c, as_tensor *hidden);
 /* Both heads over one pass: the transform of the wanted rows, and the next-sentence logits [count, 2] (NULL: out of memory). No
  * wanted row is a sequence's first. *hidden is NULL, too, when n is 0. */
 as_tensor *as_model_pretrain(as_model *m, as_ctx *c, const as_seqs *s, const int64_t *want, int64_t n, as_tensor **hidden);
-const as_param *as_model_decoder(const as_model *m);   /* [vocab, hidden]: tied or its own */
-const as_param *as_model_decoder_bias(const as_model *m);
+const as_param *as_model_decoder(const as_model *m);   /* [vocab, embedding]: tied or its own */
+const as_param *as_model_decoder_bias(const as_model *m); /* NULL: it has none */
 #endif

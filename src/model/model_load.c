@@ -23,19 +23,29 @@ static const as_weight_view *find_slot(const as_model *m, const as_slot *s) {
     return v ? v : as_model_find(m, s->alias);
 }
 
+void as_transpose(float *out, const float *in, int64_t rows, int64_t cols) {
+    enum { TILE = 16 };
+    for (int64_t r0 = 0; r0 < rows; r0 += TILE)
+        for (int64_t c0 = 0; c0 < cols; c0 += TILE)
+            for (int64_t r = r0; r < rows && r < r0 + TILE; r++)
+                for (int64_t c = c0; c < cols && c < c0 + TILE; c++) out[c * rows + r] = in[r * cols + c];
+}
+
 static as_status check_shape(const as_model *m, const as_slot *s, const as_weight_view *v, as_err *err) {
-    const bool vector = s->rows == 1 && v->rank == 1 && v->shape[0] == s->cols;
-    if (vector || (v->rank == 2 && v->shape[0] == s->rows && v->shape[1] == s->cols)) return AS_OK;
+    const bool turned = s->row->flags & ROW_TRANSPOSED;
+    const int64_t rows = turned ? s->cols : s->rows, cols = turned ? s->rows : s->cols;
+    const bool vector = rows == 1 && v->rank == 1 && v->shape[0] == cols;
+    if (vector || (v->rank == 2 && v->shape[0] == rows && v->shape[1] == cols)) return AS_OK;
     char got[128] = "";
     for (int i = 0; i < v->rank; i++) {
         const size_t n = strlen(got);
         snprintf(got + n, sizeof got - n, "%s%" PRId64, i ? ", " : "", v->shape[i]);
     }
-    if (s->rows == 1)
-        (void)as_fail(err, AS_SHAPE, "%s/%s: tensor \"%s\" has shape [%s], the config asks for [%" PRId64 "]", m->dir, v->file, v->name, got, s->cols);
+    if (rows == 1)
+        (void)as_fail(err, AS_SHAPE, "%s/%s: tensor \"%s\" has shape [%s], the config asks for [%" PRId64 "]", m->dir, v->file, v->name, got, cols);
     else
         (void)as_fail(err, AS_SHAPE, "%s/%s: tensor \"%s\" has shape [%s], the config asks for [%" PRId64 ", %" PRId64 "]", m->dir, v->file, v->name,
-                      got, s->rows, s->cols);
+                      got, rows, cols);
     as_hint(err, "config.json and the weights are of different models; fetch both again, or correct the config.");
     return AS_SHAPE;
 }
@@ -45,7 +55,8 @@ static void randomise(const as_model *m, const as_slot *s, float *w) {
     const int64_t n = s->rows * s->cols;
     const bool norm = s->row->kind == WEIGHT_NORM, random = s->row->kind == WEIGHT_LINEAR || s->row->kind == WEIGHT_TABLE;
     as_rng r = as_rng_at(m->opts.seed, AS_STREAM_INIT, (uint32_t)(s - m->slots));
-    for (int64_t i = 0; i < n; i++) w[i] = random ? (float)((double)m->config.init_range * as_rng_normal(&r)) : norm ? 1.0f : 0.0f;
+    const double narrower = s->row->flags & ROW_RESIDUAL ? sqrt(2.0 * (double)m->config.layers) : 1.0;
+    for (int64_t i = 0; i < n; i++) w[i] = random ? (float)((double)m->config.init_range / narrower * as_rng_normal(&r)) : norm ? 1.0f : 0.0f;
     if (s->row->kind == WEIGHT_TABLE && s->row->rows == DIM_VOCAB && m->config.pad_id >= 0 && m->config.pad_id < s->rows)
         memset(w + m->config.pad_id * s->cols, 0, (size_t)s->cols * sizeof *w);
 }
@@ -90,13 +101,20 @@ static as_status fill(as_model *m, as_slot *s, float *w, as_err *err) {
     }
     s->found = true;
     AS_TRY(check_shape(m, s, v, err));
-    AS_TRY(as_weight_to_f32(w, v, err));
-    return check_finite(m, s, w, err);
+    if (!(s->row->flags & ROW_TRANSPOSED)) {
+        AS_TRY(as_weight_to_f32(w, v, err));
+        return check_finite(m, s, w, err);
+    }
+    float *turned = as_alloc((size_t)(s->rows * s->cols), sizeof *turned);
+    as_status st = turned ? as_weight_to_f32(turned, v, err) : as_fail_nomem(err, s->name, (size_t)(s->rows * s->cols) * sizeof *turned);
+    if (st == AS_OK) as_transpose(w, turned, s->cols, s->rows);
+    as_free(turned);
+    return st == AS_OK ? check_finite(m, s, w, err) : st;
 }
 
-/* A table that can be read where it is mapped: fp32, whole, aligned. */
+/* A table that can be read where it is mapped: fp32, whole, aligned, not transposed. */
 static const float *mapped(const as_model *m, const as_slot *s) {
-    const as_weight_view *v = m->opts.train ? NULL : find_slot(m, s);
+    const as_weight_view *v = m->opts.train || (s->row->flags & ROW_TRANSPOSED) ? NULL : find_slot(m, s);
     return v && v->dtype == AS_F32 && s->param->rows == s->rows && (uintptr_t)v->data % sizeof(float) == 0 ? v->data : NULL;
 }
 
@@ -176,7 +194,7 @@ static as_status place(as_model *m, as_err *err) {
     for (size_t i = 0; i < m->slot_count; i++) {
         const as_slot *s = &m->slots[i];
         if (s->row->kind != WEIGHT_LINEAR || s->row->part != 0) continue;
-        const bool head = s->row->piece & (PIECE_POOLER | PIECE_CLASSIFIER | PIECE_NSP);
+        const bool head = (s->row->piece & (PIECE_POOLER | PIECE_CLASSIFIER | PIECE_NSP)) || s->row->rows == DIM_1;
         const unsigned use = (m->opts.train ? AS_PACK_BACKWARD : 0u) | (head ? AS_PACK_FEW_ROWS : 0u);
         AS_TRY(as_pack_new_in(&s->param->pack, m->e, &m->packs, s->param->rows, s->param->cols, use, err));
         m->pack_bytes += as_pack_bytes(s->param->pack);
@@ -191,7 +209,8 @@ static bool ends_with(const char *s, const char *end) {
 /* Is the file's tensor `name` one of ours (or a tied copy, or a buffer)? */
 static bool known(const as_model *m, const char *name) {
     const size_t prefix = strlen(m->arch->prefix);
-    if (ends_with(name, m->arch->ignore)) return true;
+    for (size_t i = 0; i < AS_COUNT(m->arch->ignore) && m->arch->ignore[i]; i++)
+        if (ends_with(name, m->arch->ignore[i])) return true;
     for (size_t i = 0; i < m->slot_count; i++) {
         const as_slot *s = &m->slots[i];
         const char *const names[] = {s->name, s->alias};
@@ -199,7 +218,7 @@ static bool known(const as_model *m, const char *name) {
             if (names[k] && (strcmp(names[k], name) == 0 || (strncmp(names[k], m->arch->prefix, prefix) == 0 && strcmp(names[k] + prefix, name) == 0)))
                 return true;
     }
-    for (size_t i = 0; (m->pieces & PIECE_MLM) && i < AS_COUNT(m->arch->ties); i++)
+    for (size_t i = 0; as_model_is_lm(m) && i < AS_COUNT(m->arch->ties) && m->arch->ties[i].copy; i++)
         if (strcmp(name, m->arch->ties[i].copy) == 0) return true;
     return false;
 }
@@ -211,7 +230,7 @@ static void tell(as_model *m) {
     for (size_t i = 0; i < m->slot_count; i++) {
         if (m->slots[i].found) continue;
         m->missing++;
-        if (m->slots[i].row->piece != PIECE_BASE) m->head_fresh = true;
+        if (!(m->slots[i].row->piece & (PIECE_BASE | PIECE_PROJECT))) m->head_fresh = true;
         if (m->missing <= 6) as_buf_fmt(&lacks, "%s%s", m->missing > 1 ? ", " : "", m->slots[i].name);
     }
     for (size_t i = 0; !m->opts.fresh && i < as_weights_count(m->files); i++)

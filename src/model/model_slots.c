@@ -11,6 +11,8 @@ static int64_t dim_size(const as_model *m, as_dim d) {
     case DIM_1: return 1;
     case DIM_2: return 2;
     case DIM_HIDDEN: return c->hidden;
+    case DIM_EMBED: return c->embedding;
+    case DIM_QKV: return 3 * c->hidden;
     case DIM_INTER: return c->inter;
     case DIM_VOCAB: return c->vocab;
     case DIM_POSITIONS: return c->max_pos;
@@ -42,6 +44,7 @@ static as_param *place_of(const as_model *m, const as_weight_row *r, int64_t lay
     return (as_param *)(void *)(base + r->field);
 }
 
+/* layer: of a row per layer; of another row, its depth. */
 static as_status add_slot(as_model *m, const as_weight_row *r, int64_t layer, as_err *err) {
     as_slot *s = &m->slots[m->slot_count++];
     s->row = r;
@@ -50,6 +53,7 @@ static as_status add_slot(as_model *m, const as_weight_row *r, int64_t layer, as
     if (!s->name || (r->alias && !s->alias)) return as_fail_nomem(err, "weight names", 0);
     s->param = place_of(m, r, layer);
     s->rows = dim_size(m, r->rows), s->cols = dim_size(m, r->cols);
+    s->depth = strstr(r->name, "{L}") ? layer + 1 : layer;
     /* a fused bias is one row of `parts` pieces side by side */
     s->at = (int64_t)r->part * (s->rows == 1 ? s->cols : s->rows);
     const int64_t parts = r->parts ? r->parts : 1;
@@ -73,9 +77,10 @@ as_status as_model_expand(as_model *m, as_err *err) {
     if (m->weights && layers) memcpy((char *)m->weights + a->layers_at, &layers, sizeof layers);
     else as_free(layers);
     if (!m->weights || !layers || !m->slots || !m->params) return as_fail_nomem(err, "the model's tables", most * sizeof *m->slots);
+    bool layered = false; /* the layers' rows are behind us */
     for (size_t i = 0; i < a->row_count;) {
         if (!strstr(a->rows[i].name, "{L}")) {
-            if (m->pieces & (int)a->rows[i].piece) AS_TRY(add_slot(m, &a->rows[i], 0, err));
+            if (m->pieces & (int)a->rows[i].piece) AS_TRY(add_slot(m, &a->rows[i], layered ? m->config.layers + 1 : 0, err));
             i++;
             continue;
         }
@@ -85,6 +90,7 @@ as_status as_model_expand(as_model *m, as_err *err) {
         for (int64_t l = 0; l < m->config.layers; l++)
             for (size_t r = i; r < end; r++) AS_TRY(add_slot(m, &a->rows[r], l, err));
         i = end;
+        layered = true;
     }
     return AS_OK;
 }

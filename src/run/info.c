@@ -30,7 +30,7 @@ static as_status describe(const as_job *j, const as_config *c, const as_weight_f
     out->layers = c->layers, out->hidden = c->hidden, out->heads = c->heads, out->vocab = c->vocab;
     const int64_t told = as_tokenizer_model_max(tok);
     out->max_length = told > 0 && told < c->max_pos ? told : c->max_pos;
-    out->has_classifier = as_weights_find(w, "classifier.weight") != NULL;
+    out->has_classifier = as_files_have_classifier(c, w);
     /* Linear weights are packed copies; tables stay mapped. Training: masters, packs, gradients, two moments. */
     const uint64_t linear = (uint64_t)c->layers * (uint64_t)(4 * c->hidden * c->hidden + 2 * c->hidden * c->inter) * sizeof(float);
     out->inference_bytes = linear + (uint64_t)AS_ROW_MAX * (uint64_t)(8 * c->hidden + 2 * c->inter) * sizeof(float);

@@ -7,6 +7,7 @@
 #include "run/pretrain_start.h"
 #include "run/pretrain_log.h"
 #include "train/loop.h"
+#include "train/objective_rtd.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ as_recipe as_pretrain_recipe(void) {
 /* Forward once and backward twice; the head's products with the vocabulary once more, since its logits are never kept. */
 static double flops_of(const pretraining *w, double tokens) {
     const as_config *c = as_model_config(w->s.ses.model);
-    const double h = (double)c->hidden, length = (double)w->s.max_length, share = w->j->mask_share;
+    const double h = (double)c->hidden, length = (double)w->s.max_length, share = w->s.row->head == AS_HEAD_CLM ? 1.0 : w->j->mask_share;
     const double attention = 4.0 * (double)c->layers * h * length, head = share * 2.0 * h * (h + 4.0 / 3.0 * (double)c->vocab);
     return tokens * 3.0 * (as_session_token_flops(&w->s.ses) * (w->j->recompute ? 4.0 / 3.0 : 1.0) + attention + head);
 }
@@ -132,7 +133,12 @@ static as_status check_out(const pretraining *w, bool *finished, as_err *err) {
 }
 static as_status save(const pretraining *w, as_err *err) {
     AS_TRY(as_model_save(w->s.ses.model, w->j->out, err));
-    return as_tokenizer_copy(w->s.ses.tok, w->j->out, err);
+    AS_TRY(as_tokenizer_copy(w->s.ses.tok, w->j->out, err));
+    if (!as_model_generator(w->s.ses.model)) return AS_OK;
+    char *generator = as_path_join(w->j->out, "generator");
+    const as_status s = generator ? as_tokenizer_copy(w->s.ses.tok, generator, err) : as_fail_nomem(err, "a path", 0);
+    as_free(generator);
+    return s;
 }
 
 /* --- callbacks of the loop --- */
@@ -146,6 +152,17 @@ static as_status score_heldout(pretraining *w, as_err *err) {
         w->out->heldout[p] = (as_pretrain_part){.name = o->parts[p], .loss = as_heldout_loss(w->each, o->n, p, w->j->job.level),
                                                 .accuracy = as_heldout_accuracy(w->each, o->n, p, w->j->job.level)};
     return AS_OK;
+}
+
+/* What one kind of objective says besides, of the model as it is. */
+static as_status score_more(pretraining *w, as_err *err) {
+    as_pretrain_result *o = w->out;
+    o->bits_per_byte = o->auc = (double)NAN;
+    if (w->s.heldout.n == 0) return AS_OK;
+    const as_heldout_mean *l = &o->heldout[0].loss;
+    if (w->s.row->head == AS_HEAD_CLM)
+        o->bits_per_byte = l->value * (double)l->count / (double)as_corpus_bytes(w->s.corpus, AS_CORPUS_HELDOUT) / log(2.0);
+    return w->s.row->head == AS_HEAD_RTD ? as_rtd_auc(&o->auc, &w->s.heldout, w->s.ses.engine, err) : AS_OK;
 }
 
 static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {
@@ -202,6 +219,8 @@ static as_status end_run(pretraining *w, as_err *err) {
         AS_TRY(put(w, "second_loss", p[1].loss, err));
         AS_TRY(put(w, "second_accuracy", p[1].accuracy, err));
     }
+    if (!isnan(w->out->bits_per_byte)) AS_TRY(put(w, "bits_per_byte", (as_heldout_mean){w->out->bits_per_byte, NAN, NAN, l.n, l.count}, err));
+    if (!isnan(w->out->auc)) AS_TRY(put(w, "auc", (as_heldout_mean){w->out->auc, NAN, NAN, p[1].loss.n, p[1].loss.count}, err));
     as_buf json = {0};
     as_status s = as_run_cost_json(&json, &(as_run_cost){.seconds = w->out->seconds, .train_seconds = w->out->seconds, .peak_bytes = w->out->peak_bytes}, err);
     if (s == AS_OK) s = as_store_run_end(w->store, w->run.id, AS_RUN_DONE, json.p, err);
@@ -245,6 +264,7 @@ static as_status train(pretraining *w, as_err *err) {
     o->steps = done.steps, o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;
     AS_TRY(save(w, err));
     o->peak_bytes = as_peak_memory();
+    AS_TRY(score_more(w, err));
     AS_TRY(mark(w, &done, err));
     AS_TRY(as_pretrain_log_flush(w->log, err));
     if (w->s.model_dir) as_dir_remove(w->s.model_dir);
@@ -259,6 +279,7 @@ static as_status repeat(pretraining *w, as_err *err) {
     as_pretrain_start_close(&w->s);
     AS_TRY(as_pretrain_start_open(&w->s, &again, err));
     AS_TRY(score_heldout(w, err));
+    AS_TRY(score_more(w, err));
     return end_run(w, err);
 }
 

@@ -31,6 +31,7 @@ typedef struct as_pretrain_result {
     int64_t run, steps;
     double train_loss, seconds, tokens; /* seconds and tokens of this call */
     as_pretrain_part heldout[AS_LOSSES];
+    double bits_per_byte, auc;          /* of held-out text: clm; of its tokens, replaced or not: rtd. Else NaN */
     bool resumed, from_store;
     uint64_t peak_bytes;
 } as_pretrain_result;

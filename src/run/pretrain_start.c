@@ -50,7 +50,7 @@ static as_status open_corpus(as_pretrain_start *s, const as_pretrain_job *j, as_
 }
 
 /* --- the model's folder --- */
-static as_status new_config(as_buf *text, const as_pretrain_job *j, const as_tokenizer *tok, as_err *err) {
+static as_status new_config(as_buf *text, const as_pretrain_job *j, as_head head, const as_tokenizer *tok, as_err *err) {
     if (j->config) return as_file_read(text, j->config, 1 << 20, err);
     const as_shape *shape = as_shape_find(j->shape);
     if (!shape) {
@@ -58,8 +58,9 @@ static as_status new_config(as_buf *text, const as_pretrain_job *j, const as_tok
         as_hint(err, "The shapes are %s; --config takes any other.", as_shape_names());
         return AS_USAGE;
     }
-    const int64_t pad = as_tokenizer_special(tok, AS_TOKEN_PAD);
-    as_shape_config(text, shape, as_tokenizer_vocab_size(tok), pad < 0 ? 0 : pad);
+    int64_t end = as_tokenizer_special(tok, AS_TOKEN_EOS);
+    if (end < 0) end = as_tokenizer_special(tok, AS_TOKEN_SEP);
+    as_shape_config(text, shape, head, as_tokenizer_vocab_size(tok), as_tokenizer_special(tok, AS_TOKEN_PAD), end);
     return text->failed ? as_fail_nomem(err, "a config", 0) : AS_OK;
 }
 /* A new model is opened from OUT/training/start: its config.json and the tokenizer. */
@@ -71,7 +72,7 @@ static as_status lay_start(as_pretrain_start *s, const as_pretrain_job *j, as_er
     as_buf text = {0};
     as_status st = config ? as_dir_make(s->model_dir, err) : as_fail_nomem(err, "a path", 0);
     if (st == AS_OK) st = as_tokenizer_open(&tok, j->tokenizer ? j->tokenizer : s->corpus_dir, err);
-    if (st == AS_OK) st = new_config(&text, j, tok, err);
+    if (st == AS_OK) st = new_config(&text, j, s->row->head, tok, err);
     if (st == AS_OK) st = as_file_write(config, text.p, text.n, err);
     if (st == AS_OK) st = as_tokenizer_copy(tok, s->model_dir, err);
     as_tokenizer_free(tok);

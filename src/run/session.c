@@ -96,7 +96,7 @@ as_labels as_session_labels(const as_session *s) {
 as_status as_session_encode(const as_session *s, const as_job *j, const as_records *r, as_encoded *out, as_err *err) {
     AS_TRY(as_encode_records(out, s->tok, r, s->max_length, as_engine_threads(s->engine), err));
     const int64_t types = as_model_config(s->model)->types;
-    for (int64_t i = 0; i < out->tokens; i++)
+    for (int64_t i = 0; types > 0 && i < out->tokens; i++)
         if (out->types[i] >= types) {
             const int32_t type = out->types[i];
             as_encoded_free(out);

@@ -18,7 +18,7 @@ typedef struct scoring {
 static void score_items(void *arg, int64_t chunk, int thread) {
     scoring *s = arg;
     as_ctx *c = &s->ctx[thread];
-    const as_train_at at = {.seed = 1, .epoch = UINT32_MAX}; /* never an epoch of training */
+    const as_train_at at = as_heldout_at();
     const float scale[AS_LOSSES] = {1.0f, 1.0f};
     int64_t items[ITEMS], n = 0;
     for (int64_t i = chunk * ITEMS; i < s->o->n && n < ITEMS; i++) items[n++] = i;

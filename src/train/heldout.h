@@ -4,6 +4,8 @@
 
 #include "train/objective.h"
 
+/* The masks of evaluation: as if of an epoch that is never one of training. */
+static inline as_train_at as_heldout_at(void) { return (as_train_at){.seed = 1, .epoch = UINT32_MAX}; }
 /* each [o->n] gets the tallies of all items. Dropout is off; the result does not depend on threads. */
 as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) AS_CHECKED;
 

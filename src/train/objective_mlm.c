@@ -5,6 +5,7 @@
  * stay. The head sees the masked tokens only. Draws are keyed by (seed, epoch, span, position). */
 #include "base/mem.h"
 #include "base/rng.h"
+#include "train/masking.h"
 #include "train/objective_mlm.h"
 #include <inttypes.h>
 #include <string.h>
@@ -71,29 +72,11 @@ static void build_pair(const mlm *m, const as_train_at *at, const as_span *s, bu
 }
 
 /* --- masks --- */
-static as_philox draw(const as_train_at *at, int64_t span, int64_t pos) {
-    return as_philox_at(at->seed, AS_STREAM_MASK, (uint32_t)at->epoch, (uint32_t)span, (uint32_t)pos);
-}
-static bool chosen(const mlm *m, const as_philox *p) { return (double)p->v[0] < m->p.mask_share * 4294967296.0; }
-
-/* Positions with a target are masked. Whole words: the draw of a word's first piece counts for all of them. */
 static void mask(const mlm *m, const as_train_at *at, int64_t span, built *b) {
-    bool word = false;
+    as_mask_choose(&m->p, at, span, b->ids, b->n, b->target);
     for (int64_t i = 0; i < b->n; i++) {
-        const int32_t id = b->ids[i];
-        b->target[i] = AS_IGNORE;
-        if (m->p.special[id]) {
-            word = false;
-            continue;
-        }
-        const as_philox p = draw(at, span, i);
-        const bool goes_on = m->p.whole_words && m->p.inner[id] && i > 0 && !m->p.special[b->ids[i - 1]];
-        if (!goes_on) word = chosen(m, &p);
-        if (word) b->target[i] = id;
-    }
-    for (int64_t i = 0; i < b->n; i++) { /* after all: what a word's pieces were is asked above */
         if (b->target[i] == AS_IGNORE) continue;
-        const as_philox p = draw(at, span, i);
+        const as_philox p = as_mask_draw(at, span, i);
         if (p.v[1] < 3435973836u) b->ids[i] = (int32_t)m->p.mask; /* 80 % */
         else if (p.v[1] < 3865470566u) b->ids[i] = m->plain[((uint64_t)p.v[2] * m->plain_n) >> 32]; /* 10 % */
     }

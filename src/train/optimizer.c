@@ -69,19 +69,14 @@ static as_status freeze(as_model *m, const char *list, as_err *err) {
     return AS_OK;
 }
 
-/* Depth of a parameter: embeddings 0, layer l is l + 1, heads layers + 1. */
 static float rate_of(const as_model *m, const as_param *p, double decay) {
-    const int64_t layers = as_model_config(m)->layers;
-    int64_t depth = strstr(p->name, "embeddings.") ? 0 : layers + 1;
-    const char *at = strstr(p->name, ".layer.");
-    if (at) depth = atoll(at + 7) + 1;
-    return (float)pow(decay, (double)(layers + 1 - depth));
+    return (float)pow(decay, (double)(as_model_config(m)->layers + 1 - as_model_depth(m, p)));
 }
 
 static bool lazily(const as_model *m, const as_param *p) {
-    /* The word table, unless the decoder is tied to it: then every row has a gradient. */
-    const bool word = p->pack == NULL && p->rows == as_model_config(m)->vocab && p->rows > 1 && p->cols == as_model_config(m)->hidden;
-    return word && as_model_head(m) != AS_HEAD_MLM && as_model_head(m) != AS_HEAD_PRETRAIN;
+    /* The word table, unless a decoder is tied to it: then every row has a gradient. */
+    const as_head head = as_model_head(m);
+    return p == as_model_word(m) && p->rows > 1 && head != AS_HEAD_MLM && head != AS_HEAD_PRETRAIN && head != AS_HEAD_CLM && !as_model_generator(m);
 }
 
 static as_status plan_dense(as_optimizer *o, as_err *err) {

@@ -1,7 +1,7 @@
 /* What a checkpoint computes, as raw float32, for comparison elsewhere (scripts/parity/logits.py).
- *     dump_logits DIR IDS OUT none|classify|mlm|nsp [f32|bf16] [THREADS]
+ *     dump_logits DIR IDS OUT none|classify|mlm|nsp|clm|rtd [f32|bf16] [THREADS]
  * IDS: a text file, one sequence a line: token ids separated by spaces. OUT: hidden states of each token, logits of each
- * sequence, or masked-LM logits of each sequence's second token, in order. */
+ * sequence, or language-model logits of each sequence's second token, or a logit of each token (rtd), in order. */
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/model.h"
@@ -10,13 +10,15 @@
 #include <string.h>
 
 enum { MOST = 512 };
-static const char *const heads[] = {[AS_HEAD_NONE] = "none", [AS_HEAD_CLASSIFY] = "classify", [AS_HEAD_MLM] = "mlm", [AS_HEAD_NSP] = "nsp"};
+static const char *const heads[] = {[AS_HEAD_NONE] = "none", [AS_HEAD_CLASSIFY] = "classify", [AS_HEAD_MLM] = "mlm", [AS_HEAD_NSP] = "nsp", [AS_HEAD_CLM] = "clm", [AS_HEAD_RTD] = "rtd"};
 
 static as_tensor *forward(as_model *m, as_ctx *c, const as_seqs *s) {
     const int64_t second = s->tokens > 1;
     switch (as_model_head(m)) {
     case AS_HEAD_CLASSIFY: return as_model_classify(m, c, s);
     case AS_HEAD_NSP: return as_model_next_sentence(m, c, s);
+    case AS_HEAD_RTD: return as_model_detect(m, c, s);
+    case AS_HEAD_CLM:
     case AS_HEAD_MLM: return as_model_mlm_logits(m, c, as_model_mlm_hidden(m, c, s, &second, 1));
     default: return as_model_encode(m, c, s);
     }
@@ -49,7 +51,7 @@ int main(int argc, char **argv) {
     as_ctx c;
     int head = argc > 4 ? (int)AS_COUNT(heads) - 1 : -1;
     while (head >= 0 && strcmp(argv[4], heads[head]) != 0) head--;
-    if (head < 0) return fprintf(stderr, "dump_logits DIR IDS OUT none|classify|mlm|nsp [f32|bf16] [THREADS]\n"), 2;
+    if (head < 0) return fprintf(stderr, "dump_logits DIR IDS OUT none|classify|mlm|nsp|clm|rtd [f32|bf16] [THREADS]\n"), 2;
     as_engine_opts o = as_engine_defaults();
     o.compute = argc > 5 && strcmp(argv[5], "bf16") == 0 ? AS_COMPUTE_BF16 : AS_COMPUTE_F32;
     o.threads = argc > 6 ? atoi(argv[6]) : 1;

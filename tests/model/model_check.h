@@ -22,6 +22,9 @@ static const golden_case goldens[] = {
     {"mlm_untied", AS_HEAD_MLM}, {"mlm_both", AS_HEAD_MLM}, {"nsp", AS_HEAD_NSP}, {"base", AS_HEAD_NONE}, {"legacy_bin", AS_HEAD_MLM},
     {"sharded", AS_HEAD_CLASSIFY}, {"bf16", AS_HEAD_CLASSIFY}, {"f16", AS_HEAD_NONE}, {"gelu_new", AS_HEAD_MLM}, {"relu", AS_HEAD_CLASSIFY},
     {"extra", AS_HEAD_CLASSIFY},
+    {"electra_mlm", AS_HEAD_MLM}, {"electra_untied", AS_HEAD_MLM}, {"electra_rtd", AS_HEAD_RTD}, {"electra_class", AS_HEAD_CLASSIFY},
+    {"electra_base", AS_HEAD_NONE}, {"gpt2_lm", AS_HEAD_CLM}, {"gpt2_untied", AS_HEAD_CLM}, {"gpt2_plain", AS_HEAD_CLM},
+    {"gpt2_class", AS_HEAD_CLASSIFY}, {"gpt2_base", AS_HEAD_NONE}, {"gpt2_unscaled", AS_HEAD_NONE},
 };
 
 static inline void expect_ok(as_status s, const as_err *err) {
@@ -105,6 +108,8 @@ static inline as_tensor *forward(as_model *m, as_ctx *c, const batch *b) {
     switch (as_model_head(m)) {
     case AS_HEAD_CLASSIFY: return as_model_classify(m, c, &b->s);
     case AS_HEAD_NSP: return as_model_next_sentence(m, c, &b->s);
+    case AS_HEAD_RTD: return as_model_detect(m, c, &b->s);
+    case AS_HEAD_CLM:
     case AS_HEAD_MLM: return as_model_mlm_logits(m, c, as_model_mlm_hidden(m, c, &b->s, b->want, b->wanted));
     default: return as_model_encode(m, c, &b->s);
     }
@@ -117,8 +122,8 @@ static inline void scatter(float *out, const expected *x, const batch *b, const 
     for (int64_t i = 0; i < b->s.count; i++) {
         const int item = b->item[b->begin[i]];
         int64_t at = item, n = 1;
-        if (head == AS_HEAD_NONE) at = x->begin[item], n = x->begin[item + 1] - at;
-        if (head == AS_HEAD_MLM) {
+        if (head == AS_HEAD_NONE || head == AS_HEAD_RTD) at = x->begin[item], n = x->begin[item + 1] - at;
+        if (head == AS_HEAD_MLM || head == AS_HEAD_CLM) {
             for (at = 0; at < x->wanted && x->want[at] < x->begin[item];) at++;
             for (n = 0; at + n < x->wanted && x->want[at + n] < x->begin[item + 1];) n++;
         }

@@ -29,10 +29,12 @@ def outputs(model, name):
     begin, rows = x["begin"].tolist(), []
     with torch.no_grad():
         for a, b in zip(begin, begin[1:]):
-            y = model(input_ids=x["ids"][None, a:b].long(), token_type_ids=x["types"][None, a:b].long())[0]
+            more = {} if model.config.model_type == "gpt2" else {"token_type_ids": x["types"][None, a:b].long()}
+            y = model(input_ids=x["ids"][None, a:b].long(), **more)[0]
+            y = y[0][:, None] if model.config.architectures == ["ElectraForPreTraining"] else y
             rows.append(y[0] if y.dim() == 3 else y)
     y = torch.cat(rows)
-    return (y[x["want"]] if model.config.architectures == ["BertForMaskedLM"] else y).numpy()
+    return (y[x["want"]] if model.config.architectures[0].endswith(("MaskedLM", "LMHeadModel")) else y).numpy()
 
 
 def check(folder, name):

@@ -23,14 +23,13 @@ static void errors_add(errors *e, const expected *x, const float *got, bool bf16
     e->n += (double)(x->rows * x->cols);
 }
 static void expect_errors(const errors *e, const char *engine, double most, double mean, double floor) {
-    static const char *const heads[] = {"none", "classify", "mlm", "nsp"};
-    for (size_t h = 0; h < AS_COUNT(heads); h++) {
+    for (size_t h = 0; h < AS_HEAD_COUNT; h++) {
         const double rms = sqrt(e[h].squares / e[h].n), reference_rms = sqrt(e[h].reference_squares / e[h].n);
         if (getenv("V"))
-            print_message("%s, %s: largest error %.2e, reference %.2e; rms %.2e, reference %.2e\n", engine, heads[h], e[h].most, e[h].reference, rms,
+            print_message("%s, %s: largest error %.2e, reference %.2e; rms %.2e, reference %.2e\n", engine, as_head_name((as_head)h), e[h].most, e[h].reference, rms,
                           reference_rms);
         if (!(e[h].most <= most * e[h].reference + floor && rms <= mean * reference_rms + floor))
-            fail_msg("%s, head %s: the error against float64 is %.3g (rms %.3g), that of the reference %.3g (%.3g)", engine, heads[h], e[h].most, rms,
+            fail_msg("%s, head %s: the error against float64 is %.3g (rms %.3g), that of the reference %.3g (%.3g)", engine, as_head_name((as_head)h), e[h].most, rms,
                      e[h].reference, reference_rms);
     }
 }
@@ -48,7 +47,7 @@ static void test_checkpoint_outputs_equal_transformers_on_every_engine(void **st
     for (size_t k = 0; k < AS_COUNT(engines); k++) {
         if (!runs_here(&engines[k])) continue;
         as_engine *e = engine_new(engines[k].isa, engines[k].gemm, AS_COMPUTE_F32, 2);
-        errors sum[4] = {{0}};
+        errors sum[AS_HEAD_COUNT] = {{0}};
         for (size_t i = 0; i < AS_COUNT(goldens); i++) {
             expected x = expected_open(goldens[i].name);
             for (int train = 0; train < 2; train++) { /* masters are placed and packed in another way */
@@ -73,7 +72,7 @@ static void test_checkpoint_bf16_errs_as_torch_bf16_at_most(void **state) {
     for (size_t k = 0; k < AS_COUNT(engines); k++) {
         if (!runs_here(&engines[k])) continue;
         as_engine *e = engine_new(engines[k].isa, engines[k].gemm, AS_COMPUTE_BF16, 1);
-        errors sum[4] = {{0}};
+        errors sum[AS_HEAD_COUNT] = {{0}};
         for (size_t i = 0; i < AS_COUNT(goldens); i++) {
             expected x = expected_open(goldens[i].name);
             as_model *m = golden_open(e, &goldens[i], false, NULL);
@@ -187,6 +186,12 @@ static void test_checkpoint_tells_missing_and_unused_weights_once(void **state) 
         {"base", AS_HEAD_CLASSIFY, 2, true, 1, 0, {"classifier.weight, classifier.bias"}},
         {"base", AS_HEAD_MLM, 5, true, 1, 1, {"5 weights are not in the file", "cls.predictions.bias", "2 weights of the file are not used: pooler.dense."}},
         {"single", AS_HEAD_NONE, 0, false, 0, 1, {"4 weights of the file are not used: "}},
+        {"electra_rtd", AS_HEAD_RTD, 0, false, 0, 0, {NULL}},
+        {"electra_rtd", AS_HEAD_MLM, 5, true, 1, 1, {"generator_predictions.dense.weight", "4 weights of the file are not used: discriminator_predictions."}},
+        {"electra_base", AS_HEAD_CLASSIFY, 4, true, 1, 0, {"classifier.out_proj.weight"}},
+        {"gpt2_lm", AS_HEAD_CLM, 0, false, 0, 0, {NULL}},
+        {"gpt2_plain", AS_HEAD_CLM, 0, false, 0, 0, {NULL}},
+        {"gpt2_plain", AS_HEAD_CLASSIFY, 1, true, 1, 0, {"score.weight"}},
         {"single", AS_HEAD_NSP, 2, true, 1, 1, {"cls.seq_relationship.weight, cls.seq_relationship.bias"}},
     };
     as_engine *e = engine_new((as_isa)(AS_ISA_COUNT - 1), AS_GEMM_AUTO, AS_COMPUTE_F32, 2);
@@ -230,6 +235,12 @@ static void test_checkpoint_labels_and_problem_follow_the_config_or_the_caller(v
     expect_ok(as_model_has_classifier(&has, GOLDEN "single", &err), &err);
     assert_true(has);
     expect_ok(as_model_has_classifier(&has, GOLDEN "base", &err), &err);
+    assert_false(has);
+    expect_ok(as_model_has_classifier(&has, GOLDEN "electra_class", &err), &err);
+    assert_true(has);
+    expect_ok(as_model_has_classifier(&has, GOLDEN "gpt2_class", &err), &err);
+    assert_true(has);
+    expect_ok(as_model_has_classifier(&has, GOLDEN "gpt2_lm", &err), &err);
     assert_false(has);
     as_engine_free(e);
 }

@@ -53,6 +53,13 @@ static const config_case bad_configs[] = {
     {"{" SMALL ", \"id2label\": {\"0\": 5}}", "\"id2label\"", NULL},
     {"{" SMALL ", \"num_labels\": 0}", "number of labels", NULL},
     {"{" SMALL ", \"num_labels\": 1e9}", "number of labels", NULL},
+    {"{\"model_type\": \"electra\", \"embedding_size\": 0}", "\"embedding_size\" is not a size", NULL},
+    {"{\"model_type\": \"electra\", \"hidden_size\": 250}", "\"hidden_size\" 250 is not a multiple of \"num_attention_heads\" 4", NULL},
+    {"{\"model_type\": \"gpt2\", \"n_embd\": 100}", "\"n_embd\" 100 is not a multiple of \"n_head\" 12", NULL},
+    {"{\"model_type\": \"gpt2\", \"n_inner\": -1}", "\"n_inner\" is not a size", NULL},
+    {"{\"model_type\": \"gpt2\", \"resid_pdrop\": 2}", "\"resid_pdrop\" is not a probability", NULL},
+    {"{\"model_type\": \"gpt2\", \"activation_function\": \"mish\"}", "unknown activation_function \"mish\"", "gelu_new"},
+    {"{\"model_type\": \"gpt2\", \"add_cross_attention\": true}", "decoder", NULL},
 };
 
 static void test_config_refuses_what_it_cannot_run(void **state) {
@@ -84,6 +91,15 @@ static void test_config_defaults_are_those_of_transformers(void **state) {
                                          "\"id2label\": {\"1\": \"y\", \"0\": \"x\"}, \"num_labels\": 7, \"problem_type\": null}"), "config.json", &err), &err);
     assert_true(c.classifier_dropout == 0.25f && c.num_labels == 2 && c.labels_given);
     assert_string_equal(c.labels[0], "x");
+    as_config_free(&c);
+    expect_ok(as_config_parse(&c, AS_LIT("{\"model_type\": \"electra\"}"), "config.json", &err), &err);
+    assert_true(c.vocab == 30522 && c.embedding == 128 && c.hidden == 256 && c.layers == 12 && c.heads == 4 && c.inter == 1024 && c.max_pos == 512);
+    assert_true(c.types == 2 && c.act == AS_ACT_GELU && c.eps == 1e-12f && c.dropout == 0.1f && c.embedding_dropout == 0.1f && c.pad_id == 0);
+    as_config_free(&c);
+    expect_ok(as_config_parse(&c, AS_LIT("{\"model_type\": \"gpt2\", \"n_inner\": null}"), "config.json", &err), &err);
+    assert_true(c.vocab == 50257 && c.embedding == 768 && c.hidden == 768 && c.layers == 12 && c.heads == 12 && c.inter == 3072 && c.max_pos == 1024);
+    assert_true(c.types == 0 && c.act == AS_ACT_GELU_TANH && c.eps == 1e-5f && c.dropout == 0.1f && c.attention_dropout == 0.1f && c.pad_id == -1);
+    assert_true(c.embedding_dropout == 0.1f && c.scale_by_width && !c.scale_by_layer && c.tied);
     as_config_free(&c);
 }
 
@@ -128,6 +144,13 @@ static void test_open_names_what_is_missing(void **state) {
     REFUSED(in_dir(""), AS_IO, dir, "model.safetensors", "pytorch_model.bin");
     put("config.json", "{\"model_type\": \"t5\"}", 20);
     REFUSED(in_dir(""), AS_FORMAT, "config.json", "\"t5\" is not supported");
+}
+
+static void test_open_refuses_a_head_that_the_architecture_lacks(void **state) {
+    (void)state;
+    expect_refused(GOLDEN "gpt2_lm", AS_HEAD_MLM, AS_USAGE, (const char *const[4]){"gpt2_lm", "gpt2 has no masked-LM head"});
+    expect_refused(GOLDEN "electra_mlm", AS_HEAD_NSP, AS_USAGE, (const char *const[4]){"electra has no next-sentence head"});
+    expect_refused(GOLDEN "base", AS_HEAD_RTD, AS_USAGE, (const char *const[4]){"bert has no replaced-token head"});
 }
 
 static void test_open_refuses_damaged_weight_files(void **state) {
@@ -312,6 +335,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_config_refuses_what_it_cannot_run, enter, leave),
         cmocka_unit_test_setup_teardown(test_config_defaults_are_those_of_transformers, enter, leave),
         cmocka_unit_test_setup_teardown(test_open_names_what_is_missing, enter, leave),
+        cmocka_unit_test_setup_teardown(test_open_refuses_a_head_that_the_architecture_lacks, enter, leave),
         cmocka_unit_test_setup_teardown(test_open_refuses_damaged_weight_files, enter, leave),
         cmocka_unit_test_setup_teardown(test_open_names_the_tensor_and_both_shapes, enter, leave),
         cmocka_unit_test_setup_teardown(test_open_refuses_integer_weights, enter, leave),
