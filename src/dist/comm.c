@@ -13,6 +13,7 @@ struct as_comm {
     int local_rank, local_size, threads;
     int *each, *meeting;     /* [size] */
     int mine;                /* what this rank brings to the meeting */
+    as_status agreed;        /* the failure that all have agreed on: they are on their way out */
 };
 
 /* --- the launcher --- */
@@ -135,6 +136,7 @@ static int first_failed(const int *status, int size) {
 }
 as_status as_comm_agree(as_comm *c, as_status s, as_err *err) {
     if (!c) return s;
+    if (c->agreed != AS_OK) return s != AS_OK ? s : c->agreed;
     const int mine = (int)s;
     as_link_all(c->each, &mine, sizeof mine);
     const int from = first_failed(c->each, c->link.size);
@@ -143,10 +145,10 @@ as_status as_comm_agree(as_comm *c, as_status s, as_err *err) {
     if (err && s != AS_OK) told = *err;
     as_link_broadcast(&told, sizeof told, from);
     if (err) *err = told;
-    return (as_status)c->each[from];
+    return c->agreed = (as_status)c->each[from];
 }
 
-as_status as_comm_exchange(as_comm *c, const as_piece *send, size_t send_n, const as_piece *receive, size_t receive_n, as_err *err) {
+as_status as_comm_exchange(as_comm *c, const as_parcel *send, size_t send_n, const as_parcel *receive, size_t receive_n, as_err *err) {
     return c ? as_link_exchange(send, send_n, receive, receive_n, err) : AS_OK;
 }
 

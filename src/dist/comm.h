@@ -33,13 +33,15 @@ void as_comm_barrier(as_comm *c);
 void as_comm_broadcast(as_comm *c, void *p, size_t n);                   /* from rank 0 */
 void as_comm_all(as_comm *c, void *out, const void *in, size_t n);       /* out [size][n]: what each rank has */
 unsigned as_comm_any(as_comm *c, unsigned flags);                        /* the flags that some rank has */
-/* The worst of what the ranks bring: AS_OK only if all do; else the status and the error of the first rank that failed, on all. */
+/* AS_OK only if all ranks bring it; else the status and the error of the first rank that failed, on all. What can fail on one rank alone
+ * comes before a call of this, and no other call together between. After a failure all are on their way out: a further call here
+ * returns at once, and no other call together is allowed. */
 as_status as_comm_agree(as_comm *c, as_status s, as_err *err) AS_CHECKED;
 
 /* Pieces of any size between any two ranks: the k-th piece that a sends to b fills the k-th that b expects from a, which has as
  * many bytes. Own pieces (peer = rank) are not allowed. Returns when all are here and the sent ones may be overwritten. */
-typedef struct as_piece { void *p; size_t n; int peer; } as_piece;
-as_status as_comm_exchange(as_comm *c, const as_piece *send, size_t send_n, const as_piece *receive, size_t receive_n, as_err *err) AS_CHECKED;
+typedef struct as_parcel { void *p; size_t n; int peer; } as_parcel;
+as_status as_comm_exchange(as_comm *c, const as_parcel *send, size_t send_n, const as_parcel *receive, size_t receive_n, as_err *err) AS_CHECKED;
 
 /* Work that is handed out to whoever is free: 0, 1, 2, ... over all ranks, each number once. as_comm_count_from_zero begins anew,
  * together; as_comm_next is each rank's own call. Not for a NULL communicator. */

@@ -123,12 +123,12 @@ void as_link_all(void *out, const void *in, size_t n) {
     mpi.Allgather(in, (int)n, mpi.byte, out, (int)n, mpi.byte, mpi.world);
 }
 
-static size_t messages(const as_piece *v, size_t n) {
+static size_t messages(const as_parcel *v, size_t n) {
     size_t count = 0;
     for (size_t i = 0; i < n; i++) count += (v[i].n + most - 1) / most;
     return count;
 }
-as_status as_link_exchange(const as_piece *send, size_t send_n, const as_piece *receive, size_t receive_n, as_err *err) {
+as_status as_link_exchange(const as_parcel *send, size_t send_n, const as_parcel *receive, size_t receive_n, as_err *err) {
     const size_t all = messages(send, send_n) + messages(receive, receive_n);
     if (!as_grow(&mpi.requests, &mpi.requests_cap, all, sizeof *mpi.requests)) return as_fail_nomem(err, "messages", all * sizeof *mpi.requests);
     size_t n = 0;
@@ -213,7 +213,7 @@ void as_link_abort(int code) { (void)code; }
 void as_link_barrier(void) {}
 void as_link_broadcast(void *p, size_t n, int from) { (void)p, (void)n, (void)from; }
 void as_link_all(void *out, const void *in, size_t n) { (void)out, (void)in, (void)n; }
-as_status as_link_exchange(const as_piece *send, size_t send_n, const as_piece *receive, size_t receive_n, as_err *err) {
+as_status as_link_exchange(const as_parcel *send, size_t send_n, const as_parcel *receive, size_t receive_n, as_err *err) {
     (void)send, (void)send_n, (void)receive, (void)receive_n, (void)err;
     return AS_OK;
 }

@@ -13,7 +13,7 @@ void as_link_abort(int code);
 void as_link_barrier(void);
 void as_link_broadcast(void *p, size_t n, int from);
 void as_link_all(void *out, const void *in, size_t n);
-as_status as_link_exchange(const as_piece *send, size_t send_n, const as_piece *receive, size_t receive_n, as_err *err) AS_CHECKED;
+as_status as_link_exchange(const as_parcel *send, size_t send_n, const as_parcel *receive, size_t receive_n, as_err *err) AS_CHECKED;
 void as_link_count_from_zero(void);
 int64_t as_link_next(void);
 as_status as_link_post(const void *p, size_t n, as_err *err) AS_CHECKED;

@@ -124,13 +124,13 @@ static void move_pieces(as_comm *c) {
     const int n = as_comm_size(c), me = as_comm_rank(c);
     as_err err = {0};
     char *from = as_alloc(N, 1), *to = as_calloc((size_t)n, N);
-    as_piece send[64], receive[64];
+    as_parcel send[64], receive[64];
     size_t count = 0;
     for (int i = 0; i < N; i++) from[i] = (char)(i * 7 + me);
     for (int ahead = 1; ahead < n; ahead++) /* two pieces to each, one of them short */
         for (size_t k = 0; k < 2; k++, count++) {
-            send[count] = (as_piece){from + k * 1000, k ? N - 1000 : 3, rank_of(c, ahead)};
-            receive[count] = (as_piece){to + (size_t)rank_of(c, -ahead) * N + k * 1000, k ? N - 1000 : 3, rank_of(c, -ahead)};
+            send[count] = (as_parcel){from + k * 1000, k ? N - 1000 : 3, rank_of(c, ahead)};
+            receive[count] = (as_parcel){to + (size_t)rank_of(c, -ahead) * N + k * 1000, k ? N - 1000 : 3, rank_of(c, -ahead)};
         }
     NEED(as_comm_exchange(c, send, count, receive, count, &err) == AS_OK);
     for (int r = 0; r < n; r++)
