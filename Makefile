@@ -3,7 +3,7 @@
 #   make demo       the main job on the bundled default     make test-full  the long tier too
 #   make bench      speed against the peers                 make install PREFIX=/usr/local
 #   make t-FOLDER   one folder's tests                      make fuzz-NAME  fuzz one parser (clang)
-# Switches: CC=clang  SAN=address,undefined  DNNL=0 (portable GEMM)  DEBUG=1  MPI=1  V=1 (output of passing tests)
+# Switches: CC=clang  SAN=address,undefined  DNNL=0 (portable GEMM)  DEBUG=1  MPI=0  V=1 (output of passing tests)
 CC      ?= cc
 PREFIX  ?= /usr/local
 DNNL    ?= 1
@@ -16,10 +16,12 @@ ARCH    := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 PKGS    := jansson yaml-0.1 oniguruma libutf8proc libcrypto zlib libzstd sqlite3 libxxhash
 # Headers only: loaded by dlopen when a pull begins.
 LOADED  := libcurl
+# MPI (Open MPI, MPICH) is on where it is found, or as MPI=0 and MPI=1 say; its library is loaded under a launcher only.
+MPI_PKG  = $(eval MPI_PKG := $(if $(filter 0,$(MPI)),,$(firstword $(foreach p,ompi-c ompi mpich mpi-c,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))))$(MPI_PKG)
 
 # One build folder per configuration, so that switching never mixes objects.
 comma := ,
-CONFIG  := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 0,$(DNNL)),-nodnnl)$(if $(DEBUG),-debug)
+CONFIG  := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 0,$(DNNL)),-nodnnl)$(if $(DEBUG),-debug)$(if $(filter 0,$(MPI)),-nompi)
 B       := build/$(CONFIG)
 
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wno-sign-conversion $(if $(CI),-Werror)
@@ -65,6 +67,11 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
 # Where the built-in tasks are when they are not beside the program.
 $(B)/src/task/task_find.o: ALL_CFLAGS += -DAS_SHARE='"$(PREFIX)/share/assay"'
+# Rebuilt when an MPI came or went: the stamp is named after it.
+$(B)/src/dist/mpi_link.o: ALL_CFLAGS += $(if $(MPI_PKG),-DAS_MPI=1 $(patsubst -I%,-isystem %,$(shell pkg-config --cflags-only-I $(MPI_PKG))),-DAS_MPI=0)
+$(B)/src/dist/mpi_link.o: $(B)/mpi-$(or $(MPI_PKG),none)
+$(B)/mpi-%:
+	@mkdir -p $(@D); rm -f $(B)/mpi-*; touch $@
 $(B)/%.o: %.c | packages
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -74,6 +81,7 @@ packages:
 	@missing=$$(for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || echo $$p; done); \
 	[ -z "$(DNNL_LIB)" ] || echo '#include <dnnl.h>' | $(CC) -E -x c - >/dev/null 2>&1 || missing="$$missing oneDNN"; \
 	echo '#include <snappy-c.h>' | $(CC) -E -x c - >/dev/null 2>&1 || missing="$$missing snappy"; \
+	[ -z "$(filter 1,$(MPI))" ] || [ -n "$(MPI_PKG)" ] || missing="$$missing MPI"; \
 	[ -z "$$missing" ] || { echo "missing:" $$missing; echo "hint: scripts/setup installs it."; exit 1; } >&2
 
 # A static library per folder: a folder's tests link it and the folders below it, nothing above.
@@ -87,6 +95,7 @@ NEEDS_base   := base
 NEEDS_tensor := tensor base
 NEEDS_io     := io base
 NEEDS_stats  := stats base
+NEEDS_dist   := dist base
 NEEDS_store  := store base
 NEEDS_token  := token io base
 NEEDS_metric := metric stats base

@@ -220,6 +220,7 @@ static as_status run_tasks(as_cli *c, bench_task *t, char **names, int n, as_err
         if (n > 1) as_log_line(&c->log, AS_INFO, "task %s (%d of %d)", names[i], i + 1, n);
         AS_TRY(as_bench_work(results[i], err));
     }
+    if (!as_comm_leads(c->comm)) return AS_OK;
     if (n > 1 && !base.dry_run) AS_TRY(as_bench_join(results, n, &ranks, err));
     as_status s = print_tasks(c, t, n, &fails, err);
     if (s == AS_OK && ranks.mean_rank) {

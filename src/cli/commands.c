@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/file.h"
 #include "base/utf8.h"
@@ -47,18 +48,18 @@ static const as_command table[] = {
      "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory "
      "before it starts. An interrupted command goes on where it was when it is given again.",
      "assay finetune assets/tiny-bert --data assets/sentiment.csv --out finetuned --steps 100", "saved     finetuned (step 94 of 100)",
-     TAKES_TASK | TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN | TAKES_FOLDS, 1, 1, as_cmd_finetune},
+     TAKES_TASK | TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN | TAKES_FOLDS | TAKES_RANKS, 1, 1, as_cmd_finetune},
     {"eval", "MODEL... (--data F | --task T)", "scores every item, stores it, prints metrics with intervals",
      "A finished evaluation is printed from the store, an interrupted one goes on.",
      "assay eval finetuned --data assets/sentiment.csv --metric 'accuracy,f1(macro)'", "accuracy  0.9014 [0.878, 0.921]  747",
-     TAKES_TASK | TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_STORE | TAKES_METRIC | TAKES_ITEMS | TAKES_CSV | TAKES_SLICE, 1, -1, as_cmd_eval},
+     TAKES_TASK | TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_STORE | TAKES_METRIC | TAKES_ITEMS | TAKES_CSV | TAKES_SLICE | TAKES_RANKS, 1, -1, as_cmd_eval},
     {"bench", "MODEL... (--data F | --task T)", "which of these models should I take, how sure is that, at what cost",
      "Fine-tunes each model with each seed, unless it has a trained head for the task; scores data that no training has seen, with "
      "majority, random and bag of words beside them; compares all pairs, and says what the result is worth. scratch:MODEL is a model's "
      "architecture with random weights. What is stored is not "
      "done again, so an interrupted bench goes on.",
      "assay bench assets/tiny-bert --data assets/sentiment.csv --seeds 2", "verdict   bag of words is best: +9.3 points [3.1, 15.8] over tiny-bert",
-     TAKES_TASK | TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN | TAKES_BENCH | TAKES_GATE, 1, -1, as_cmd_bench},
+     TAKES_TASK | TAKES_MODEL | TAKES_DATA | TAKES_LABEL | TAKES_SPLIT | TAKES_STORE | TAKES_METRIC | TAKES_TRAIN | TAKES_BENCH | TAKES_GATE | TAKES_RANKS, 1, -1, as_cmd_bench},
     {"score", "--pred F --gold F", "the same metrics and intervals for predictions made elsewhere",
      "Files with one value a line, or tables with --pred-column and --gold-column. Labels are compared as strings.",
      "assay score --pred pred.txt --gold gold.txt --metric 'accuracy,mcc'", "accuracy  0.8000 [0.490, 0.943]  10",
@@ -121,6 +122,11 @@ static void write_log(void *ctx, as_level level, const char *line) {
 }
 static int report(const as_cli *c, as_status s, const as_err *err) {
     if (s == AS_OK) return 0;
+    if (c->silent) {
+        /* A launcher ends the other processes when one has failed: the one that tells must not be cut off. */
+        if (!c->comm) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+        return (int)s;
+    }
     if (c->out.gone) return 128 + SIGPIPE; /* what a shell reports of a writer whose reader has gone */
     if (err->msg[0]) fprintf(stderr, "%sassay:%s %s\n", c->colour ? "\033[1;31m" : "", c->colour ? "\033[0m" : "", err->msg);
     if (err->hint[0]) fprintf(stderr, "hint: %s\n", err->hint);
@@ -206,6 +212,37 @@ static as_status run_global(as_cli *c, int argc, char **argv, as_err *err) {
     return argc < 2 ? AS_USAGE : AS_OK;
 }
 
+/* --- several processes --- */
+/* All but the first work in silence, and write no file of their own. */
+static void mute(as_cli *c) {
+    as_options *o = &c->p.o;
+    const int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) c->out.fd = fd;
+    c->log = (as_log){0};
+    o->quiet = true;
+    o->csv = o->junit = o->markdown = NULL;
+}
+
+static as_status on_ranks(as_cli *c, const as_command *command, as_err *err) {
+    const as_status s = as_comm_open(&c->comm, err);
+    if (s == AS_IO) c->silent = false; /* the machine of this rank lacks something: nobody else can tell */
+    AS_TRY(s);
+    if (!c->comm) return command->run(c, err);
+    if (!as_comm_leads(c->comm)) mute(c);
+    if (c->p.o.data && strcmp(c->p.o.data, "-") == 0) {
+        (void)as_fail(err, AS_USAGE, "--data -: several processes cannot share the standard input");
+        as_hint(err, "Give a file that all of them can read.");
+        return AS_USAGE;
+    }
+    return command->run(c, err);
+}
+
+/* Who tells of a failure, when each process may know of it. */
+static void meet(as_cli *c, as_status s, bool *lost) {
+    *lost = false;
+    if (c->comm) c->silent = !as_comm_meet(c->comm, s, lost);
+}
+
 static as_status run_command(as_cli *c, const as_command *command, int argc, char **argv, as_err *err) {
     AS_TRY(as_options_parse(&c->p, command, argc, argv, &c->arena, err));
     if (c->p.o.help) {
@@ -213,7 +250,7 @@ static as_status run_command(as_cli *c, const as_command *command, int argc, cha
         return AS_OK;
     }
     AS_TRY(check_arguments(c, command, err));
-    return command->run(c, err);
+    return command->takes & TAKES_RANKS ? on_ranks(c, command, err) : command->run(c, err);
 }
 
 /* The words that were typed, to be typed again and to be stored: absolute paths, which are this machine's, as their last part. */
@@ -249,6 +286,7 @@ static const char *typed(as_cli *c, int argc, char **argv) {
 int as_cli_main(int argc, char **argv) {
     as_err err = {.status = AS_OK};
     as_cli c = {.colour = wants_colour()};
+    const as_launch launch = as_launch_detect();
     c.log = (as_log){write_log, &c};
     as_arena_init(&c.arena, 0);
     as_out_init(&c.out, 1);
@@ -256,12 +294,19 @@ int as_cli_main(int argc, char **argv) {
     hold_streams();
     set_signals();
     const as_command *command = argc > 1 ? as_command_find(argv[1]) : NULL;
-    as_status s = command ? run_command(&c, command, argc - 2, argv + 2, &err) : run_global(&c, argc, argv, &err);
+    c.silent = launch.rank > 0;
+    as_status s = AS_OK;
+    if (command ? launch.rank == 0 || command->takes & TAKES_RANKS : launch.rank == 0)
+        s = command ? run_command(&c, command, argc - 2, argv + 2, &err) : run_global(&c, argc, argv, &err);
     /* What was printed before a failure is true: it goes out, unless writing is what failed. */
     as_err late = {.status = AS_OK};
     const as_status flushed = as_out_flush(&c.out, true, &late);
     if (s == AS_OK && flushed != AS_OK) s = flushed, err = late;
+    bool lost;
+    meet(&c, s, &lost);
     const int code = report(&c, s, &err);
+    if (lost) as_comm_abort(c.comm, code);
+    as_comm_free(c.comm);
     as_out_deinit(&c.out);
     as_arena_deinit(&c.arena);
     return code;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/options.h"
 #include "cli/out.h"
+#include "dist/comm.h"
 
 typedef struct as_cli {
     as_parsed p;          /* options and arguments */
@@ -13,6 +14,8 @@ typedef struct as_cli {
     as_arena arena;       /* lives as long as the command */
     bool colour;          /* of standard error */
     const char *line;     /* what was typed, for the record */
+    as_comm *comm;        /* the processes that share the work, or NULL */
+    bool silent;          /* another process tells what fails */
 } as_cli;
 
 typedef struct as_command {

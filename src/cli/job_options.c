@@ -56,7 +56,8 @@ as_status as_cli_job(as_job *out, as_cli *c, const char *model, as_err *err) {
         as_hint(err, "The levels are portable, avx2, avx512, avx512-bf16.");
         return AS_USAGE;
     }
-    out->threads = (int)o->threads;
+    out->comm = c->comm;
+    out->threads = o->threads == 0 && c->comm ? as_comm_threads(c->comm) : (int)o->threads;
     out->dtype = o->dtype && strcmp(o->dtype, "bf16") == 0 ? AS_COMPUTE_BF16 : AS_COMPUTE_F32;
     out->batch_tokens = o->batch_tokens, out->max_length = o->max_length;
     out->task_name = o->task_name;

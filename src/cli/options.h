@@ -36,6 +36,7 @@ typedef enum as_takes {
     TAKES_TOKENIZER = 1 << 25, /* it learns a tokenizer */
     TAKES_CORPUS = 1 << 26,
     TAKES_PRETRAIN = 1 << 27,
+    TAKES_RANKS = 1 << 29, /* several processes share its work; of other commands only the first process does something */
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 

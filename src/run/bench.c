@@ -16,6 +16,7 @@ as_finetune_job as_bench_training(const as_bench *w, int model, uint64_t seed, c
                          .dev_fraction = w->dev_path ? 0 : b->dev_fraction, .cols = &w->cols, .out = out,
                          .scratch = b->scratch && b->scratch[model]};
     f.job.model = b->models[model], f.job.model_name = w->names[model], f.job.task_name = w->task, f.job.seed = b->job.seed, f.recipe.seed = seed;
+    f.job.comm = NULL, f.job.again = b->job.again && !w->spread; /* a cell is one process's */
     return f;
 }
 
@@ -59,6 +60,7 @@ static as_status evaluate(as_bench *w, as_bench_cell *cell, const char *model, c
     as_data_cols cols = w->cols;
     const as_labels *labels = &w->train.labels;
     j.model = model, j.model_name = w->names[cell->system], j.task_name = w->task, j.doing = doing;
+    j.comm = NULL, j.again = w->b->job.again && !w->spread;
     if (fit == AS_FIT_BY_NAME) {
         cols.labels = NULL;
         if (!j.positive && labels->count == 2) j.positive = labels->names[1]; /* the task's second label, wherever it stands */
@@ -71,7 +73,7 @@ static as_status evaluate(as_bench *w, as_bench_cell *cell, const char *model, c
     return AS_OK;
 }
 
-static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err *err) {
+static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, int64_t place, as_err *err) {
     as_buf path = {0}, doing = {0};
     const int i = cell->system;
     const int64_t number = (int64_t)(cell->seed - w->b->recipe.seed) + 1;
@@ -88,7 +90,7 @@ static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err 
         if (number > 1) f.job.log = &later;
         char left[32];
         as_format_time(left, sizeof left, as_whole_left(f.job.whole));
-        as_log_line(w->b->job.log, AS_INFO, "%s: %zu of %" PRId64 ", at most %s left for all", doing.p, w->out->cell_count, w->planned, left);
+        as_log_line(w->b->job.log, AS_INFO, "%s: %" PRId64 " of %" PRId64 ", at most %s left for all", doing.p, place, w->planned, left);
         as_peak_memory_reset();
         as_whole_begin(f.job.whole, w->cost[i].plan.seconds);
         s = as_run_finetune(&f, &t, err);
@@ -101,6 +103,14 @@ static as_status train_cell(as_bench *w, as_bench_cell *cell, double lr, as_err 
     }
     as_buf_free(&path), as_buf_free(&doing);
     return s;
+}
+
+as_status as_bench_run_cell(as_bench *w, as_bench_cell *cell, double lr, int64_t place, as_err *err) {
+    char doing[512];
+    const as_fit fit = w->cost[cell->system].fit;
+    if (fit == AS_FIT_NONE) return train_cell(w, cell, lr, place, err);
+    snprintf(doing, sizeof doing, "evaluate %s", w->names[cell->system]);
+    return evaluate(w, cell, w->b->models[cell->system], doing, fit, err);
 }
 
 /* Steps and cost of one training, without doing it. */
@@ -120,7 +130,7 @@ static as_status plan_scoring(as_bench *w, int model, double *seconds, as_err *e
     as_eval_result r;
     as_data_cols cols = w->cols;
     if (w->cost[model].fit == AS_FIT_BY_NAME) cols.labels = NULL;
-    j.model = w->b->models[model], j.dry_run = true, j.log = NULL, j.calibrate = j.perturb = NULL;
+    j.model = w->b->models[model], j.dry_run = true, j.comm = NULL, j.log = NULL, j.calibrate = j.perturb = NULL;
     AS_TRY(as_run_eval(&j, w->test_path, &cols, NULL, NULL, &r, err));
     *seconds = r.seconds;
     as_eval_result_free(&r);
@@ -174,11 +184,9 @@ static as_status model_cells(as_bench *w, int i, as_err *err) {
     for (int64_t s = 0; s < (trains ? b->seeds : 1); s++) {
         as_bench_cell *cell = new_cell(w, i, b->recipe.seed + (uint64_t)s);
         if (!cell) return as_fail_nomem(err, "the grid", 0);
-        char doing[512];
-        snprintf(doing, sizeof doing, "evaluate %s", w->names[i]);
         if (!trains && c->fit == AS_FIT_BY_NAME)
             as_log_line(b->job.log, AS_INFO, "%s numbers the labels in an order of its own: they are matched by name", w->names[i]);
-        AS_TRY(trains ? train_cell(w, cell, lr, err) : evaluate(w, cell, b->models[i], doing, c->fit, err));
+        AS_TRY(as_bench_run_cell(w, cell, lr, (int64_t)w->out->cell_count, err));
     }
     return AS_OK;
 }
@@ -276,21 +284,30 @@ static as_status check(const as_bench_job *b, as_err *err) {
     return AS_OK;
 }
 
+/* Rank 0 writes the files of the data, the others find them there. */
+static as_status data_in_turn(as_bench *w, as_err *err) {
+    as_comm *comm = w->b->job.comm;
+    AS_TRY(as_comm_agree(comm, as_comm_leads(comm) ? as_bench_data(w, err) : AS_OK, err));
+    return as_comm_leads(comm) ? AS_OK : as_bench_data(w, err);
+}
+
 static as_status plan(as_bench *w, as_err *err) {
     as_bench_result *r = w->out;
     AS_TRY(check(w->b, err));
     AS_TRY(name_systems(w, err));
-    AS_TRY(as_bench_data(w, err));
+    AS_TRY(data_in_turn(w, err));
     r->train_items = w->train.n, r->test_items = w->test.n;
     AS_TRY(plan_all(w, err));
     if (r->plan_seconds > 0)
-        as_log_line(w->b->job.log, AS_INFO, "needs about %.0f s of training and %" PRIu64 " MB, less what is stored", r->plan_seconds, r->plan_bytes >> 20);
+        as_log_line(w->b->job.log, AS_INFO, "needs about %.0f s of training and %" PRIu64 " MB, less what is stored", r->plan_seconds / (double)as_comm_size(w->b->job.comm), r->plan_bytes >> 20);
     return AS_OK;
 }
 
 static as_status work(as_bench *w, as_err *err) {
     const as_bench_job *b = w->b;
     as_bench_result *r = w->out;
+    AS_TRY(as_bench_spread(w, err));
+    if (!as_comm_leads(b->job.comm)) return AS_OK; /* what follows is rank 0's */
     for (int i = 0; i < b->model_count; i++) AS_TRY(model_cells(w, i, err));
     AS_TRY(baseline_cells(w, err));
     r->isa = as_strdup(r->cells[0].result.isa), r->task = as_strdup(w->task), r->threads = r->cells[0].result.threads;
@@ -356,13 +373,14 @@ as_status as_bench_plan(const as_bench_job *b, as_bench_result *out, as_err *err
     as_bench *w = as_calloc(1, sizeof *w);
     if (!w) return as_fail_nomem(err, "a bench", sizeof *w);
     w->b = b, w->out = out, out->owned = w;
-    const as_status s = plan(w, err);
+    const as_status s = as_comm_agree(b->job.comm, plan(w, err), err);
     if (s != AS_OK) as_bench_result_free(out);
     return s;
 }
 
 as_status as_bench_work(as_bench_result *out, as_err *err) {
-    const as_status s = work(out->owned, err);
+    as_bench *w = out->owned;
+    const as_status s = as_comm_agree(w->b->job.comm, work(w, err), err);
     if (s != AS_OK) as_bench_result_free(out);
     return s;
 }

@@ -23,6 +23,7 @@ typedef struct as_bench {
     char **names;                           /* [systems] */
     as_bench_cost *cost;                    /* [systems]; of baselines zeros */
     int64_t planned;                        /* cells of the grid, baselines apart */
+    bool spread;                            /* the processes of the job have done the cells: none is done again */
 } as_bench;
 
 /* bench_data.c: read the data, split, write OUT/data/train.jsonl, dev.jsonl and test.jsonl, read them again. */
@@ -34,6 +35,10 @@ as_status as_bench_search(as_bench *w, int model, const as_plan *plan, double *l
 double as_bench_search_share(int64_t search); /* its cost, in trainings */
 /* bench_store.c: the bench itself as a run: what its cells and costs were, and the verdict. */
 as_status as_bench_store(as_bench *w, as_err *err) AS_CHECKED;
+/* bench_ranks.c: searches and cells of the grid by all processes of the job, together. */
+as_status as_bench_spread(as_bench *w, as_err *err) AS_CHECKED;
+/* bench.c: train (unless the model fits) and evaluate; place: of the cell, from 1. */
+as_status as_bench_run_cell(as_bench *w, as_bench_cell *cell, double lr, int64_t place, as_err *err) AS_CHECKED;
 /* bench.c: the job of a training. out is a path's buffer. */
 as_finetune_job as_bench_training(const as_bench *w, int model, uint64_t seed, const char *out);
 #endif

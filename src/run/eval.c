@@ -33,7 +33,7 @@ static as_status identify(as_evaluation *v, as_buf *config, char key[65], as_err
 }
 
 static as_status begin_run(as_evaluation *v, as_err *err) {
-    if (!v->j->db) return AS_OK;
+    if (!v->j->db || !as_comm_leads(v->j->comm)) return AS_OK;
     as_buf config = {0};
     char key[65];
     as_status s = identify(v, &config, key, err);
@@ -111,13 +111,16 @@ static as_status prepare(as_evaluation *v, as_label_kind kind, as_err *err) {
     return AS_OK;
 }
 static as_status begin_or_resume(as_evaluation *v, as_err *err) {
-    AS_TRY(begin_run(v, err));
-    return v->store && v->run.existed ? as_store_items_each(v->store, v->run.id, restore, v, err) : AS_OK;
+    as_status s = begin_run(v, err);
+    if (s == AS_OK && v->store && v->run.existed) s = as_store_items_each(v->store, v->run.id, restore, v, err);
+    AS_TRY(as_comm_agree(v->j->comm, s, err));
+    as_scored_share(&v->scored, v->j->comm);
+    return AS_OK;
 }
 
 as_status as_evaluation_part(as_evaluation *part, const as_evaluation *of, as_err *err) {
     part->ses = of->ses, part->store = of->store;
-    AS_TRY(prepare(part, of->scored.kind, err));
+    AS_TRY(as_comm_agree(part->j->comm, prepare(part, of->scored.kind, err), err));
     AS_TRY(begin_or_resume(part, err));
     AS_TRY(score_rest(part, err));
     AS_TRY(as_scored_metrics(&part->scored, part->j, as_engine_threads(part->ses.engine), part->out, err));
@@ -140,25 +143,30 @@ static as_status check_extras(const as_evaluation *v, as_label_kind kind, as_err
     return AS_USAGE;
 }
 
-static as_status evaluate(as_evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
+static as_status open_all(as_evaluation *v, const as_data_cols *cols, as_data_cols *c, as_err *err) {
     /* A path that is wrong is told before seconds go into loading a model. */
     if (strcmp(v->data, "-") != 0 && !as_file_exists(v->data)) return as_records_open(&v->records, v->data, cols, NULL, err);
     if (v->j->calibrate && !as_file_exists(v->j->calibrate)) return as_records_open(&v->records, v->j->calibrate, cols, NULL, err);
     AS_TRY(as_session_open(&v->ses, v->j, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = v->j->seed}, err));
-    as_data_cols c = *cols;
-    c.label_required = true;
-    if (c.kind == AS_LABEL_NONE) c.kind = as_session_kind(&v->ses);
-    AS_TRY(check_extras(v, c.kind, err));
+    *c = *cols;
+    c->label_required = true;
+    if (c->kind == AS_LABEL_NONE) c->kind = as_session_kind(&v->ses);
+    AS_TRY(check_extras(v, c->kind, err));
     const as_labels known = as_session_labels(&v->ses);
-    AS_TRY(as_records_open(&v->records, v->data, &c, c.kind == AS_LABEL_VALUE ? NULL : &known, err));
+    AS_TRY(as_records_open(&v->records, v->data, c, c->kind == AS_LABEL_VALUE ? NULL : &known, err));
     const int labels = as_model_num_labels(v->ses.model);
-    if (c.kind != as_session_kind(&v->ses) || (c.kind != AS_LABEL_VALUE && v->records.labels.count > labels)) {
+    if (c->kind != as_session_kind(&v->ses) || (c->kind != AS_LABEL_VALUE && v->records.labels.count > labels)) {
         (void)as_fail(err, AS_USAGE, "%s: the data has %d labels, the model's head has %d%s", v->data, v->records.labels.count, labels,
-                      c.kind != as_session_kind(&v->ses) ? " of another kind" : "");
+                      c->kind != as_session_kind(&v->ses) ? " of another kind" : "");
         as_hint(err, "Fine-tune the model on this task first: assay finetune MODEL --data F --out DIR.");
         return AS_USAGE;
     }
-    AS_TRY(prepare(v, c.kind, err));
+    return prepare(v, c->kind, err);
+}
+
+static as_status evaluate(as_evaluation *v, const as_data_cols *cols, as_item_sink sink, void *ctx, as_err *err) {
+    as_data_cols c;
+    AS_TRY(as_comm_agree(v->j->comm, open_all(v, cols, &c, err), err));
     if (v->j->dry_run) {
         /* a third more than the products alone, as in training */
         v->out->n = v->records.n, v->out->seconds = 1.33 * as_session_token_flops(&v->ses) * (double)v->encoded.tokens / as_session_rate(&v->ses);
@@ -183,7 +191,7 @@ static as_status evaluate(as_evaluation *v, const as_data_cols *cols, as_item_si
 as_status as_run_eval(const as_job *j, const char *data, const as_data_cols *cols, as_item_sink sink, void *ctx, as_eval_result *out, as_err *err) {
     memset(out, 0, sizeof *out);
     as_evaluation v = {.j = j, .data = data, .out = out};
-    const as_status s = evaluate(&v, cols, sink, ctx, err);
+    const as_status s = as_comm_agree(j->comm, evaluate(&v, cols, sink, ctx, err), err);
     as_store_close(v.store);
     as_scored_free(&v.scored);
     as_encoded_free(&v.encoded);

@@ -36,15 +36,93 @@ static as_status receive(void *ctx, const as_answer *a, int64_t n, as_err *err) 
     return AS_OK;
 }
 
+/* --- several processes: each scores its part, and posts every finished micro-batch to rank 0 --- */
+typedef struct posting { receiving *r; as_comm *comm; as_buf message; int open; as_progress *progress; } posting;
+
+/* What belongs to this rank: every size-th micro-batch of all, so that the parts take the same time. */
+static as_status own_part(int64_t **part, int64_t *count, const as_comm *comm, const as_encoded *e, const int64_t *index, int64_t n, int64_t batch_tokens, as_err *err) {
+    as_batches b;
+    *part = NULL, *count = 0;
+    AS_TRY(as_batches_make(&b, e, index, n, batch_tokens > 0 ? batch_tokens : AS_ROW_MAX, err));
+    *part = as_alloc((size_t)b.begin[b.count], sizeof **part);
+    for (int64_t i = as_comm_rank(comm); *part && i < b.count; i += as_comm_size(comm))
+        for (int64_t k = b.begin[i]; k < b.begin[i + 1]; k++) (*part)[(*count)++] = b.item[k];
+    as_batches_free(&b);
+    return *part ? AS_OK : as_fail_nomem(err, "scores", 0);
+}
+
+/* A message: for each item its number, its tokens and its logits; none = this rank is done. */
+static as_status post_answers(void *ctx, const as_answer *a, int64_t n, as_err *err) {
+    posting *p = ctx;
+    as_buf_clear(&p->message);
+    for (int64_t i = 0; i < n; i++) {
+        as_buf_add(&p->message, &a[i].item, sizeof a[i].item);
+        as_buf_add(&p->message, &a[i].tokens, sizeof a[i].tokens);
+        as_buf_add(&p->message, a[i].v, (size_t)a[i].cols * sizeof *a[i].v);
+    }
+    return p->message.failed ? as_fail_nomem(err, "a message", 0) : as_comm_post(p->comm, p->message.p, p->message.n, err);
+}
+
+static as_status receive_posted(posting *p, as_err *err) {
+    const size_t cols = (size_t)p->r->s->num_labels, each = 2 * sizeof(int64_t) + cols * sizeof(float);
+    float v[64], *logits = cols <= AS_COUNT(v) ? v : as_alloc(cols, sizeof *logits);
+    if (!logits) return as_fail_nomem(err, "an answer", cols * sizeof *logits);
+    as_status s = AS_OK;
+    for (size_t at = 0; s == AS_OK && at + each <= p->message.n; at += each) {
+        as_answer a = {.v = logits, .cols = (int64_t)cols};
+        memcpy(&a.item, p->message.p + at, sizeof a.item), memcpy(&a.tokens, p->message.p + at + sizeof a.item, sizeof a.tokens);
+        memcpy(logits, p->message.p + at + 2 * sizeof(int64_t), cols * sizeof *logits);
+        s = receive(p->r, &a, 1, err);
+        as_progress_add(p->progress, 1, a.tokens);
+    }
+    if (logits != v) as_free(logits);
+    return s;
+}
+/* Rank 0: what has arrived; until all have said that they are done when `wait`. A failure does not leave messages behind. */
+static as_status take_answers(posting *p, bool wait, as_err *err) {
+    as_status s = AS_OK;
+    while (p->open > 0) {
+        int from;
+        const as_status got = as_comm_take(p->comm, &p->message, &from, wait, err);
+        if (got != AS_OK) return got;
+        if (from < 0) break;
+        if (p->message.n == 0) p->open--;
+        else if (s == AS_OK) s = receive_posted(p, err);
+    }
+    return s;
+}
+static as_status receive_all(void *ctx, const as_answer *a, int64_t n, as_err *err) {
+    posting *p = ctx;
+    AS_TRY(receive(p->r, a, n, err));
+    return take_answers(p, false, err);
+}
+
+static as_status answer_together(as_session *ses, const as_job *j, receiving *r, const int64_t *index, int64_t n, const as_answer_opts *o, as_err *err) {
+    const bool leads = as_comm_leads(j->comm);
+    posting p = {.r = r, .comm = j->comm, .open = leads ? as_comm_size(j->comm) - 1 : 0, .progress = o->progress};
+    int64_t *part, count;
+    as_status s = own_part(&part, &count, j->comm, r->s->encoded, index, n, o->batch_tokens, err);
+    if (s == AS_OK && count > 0) s = as_answer_items(ses->model, r->s->encoded, part, count, o, leads ? receive_all : post_answers, &p, err);
+    as_err late = {0};
+    const as_status end = leads ? take_answers(&p, true, &late) : as_comm_post(j->comm, "", 0, &late);
+    if (s == AS_OK && end != AS_OK) {
+        s = end;
+        if (err) *err = late;
+    }
+    as_free(part), as_buf_free(&p.message);
+    return s;
+}
+
 as_status as_evaluate_items(as_session *ses, const as_job *j, as_scored *s, const int64_t *index, int64_t n, as_store *store, int64_t run, const char *what,
                             as_err *err) {
+    const bool together = as_comm_size(j->comm) > 1;
     receiving r = {.s = s, .store = store, .run = run, .values = as_calloc((size_t)s->num_labels, sizeof(double))};
-    if (!r.values) return as_fail_nomem(err, "scores", 0);
     as_progress p;
     as_progress_begin(&p, j->progress_fd, j->progress_fd < 0, j->doing ? j->doing : what, index ? n : s->records->n);
     p.whole = j->whole, p.aside = j->aside;
     const as_answer_opts o = {.request = AS_REQUEST_CLASS, .batch_tokens = j->batch_tokens, .progress = &p, .stop = as_interrupted};
-    as_status st = as_answer_items(ses->model, s->encoded, index, n, &o, receive, &r, err);
+    as_status st = r.values ? AS_OK : as_fail_nomem(err, "scores", 0);
+    if (st == AS_OK) st = together ? answer_together(ses, j, &r, index, n, &o, err) : as_answer_items(ses->model, s->encoded, index, n, &o, receive, &r, err);
     as_progress_end(&p);
     as_err flushed = {0}; /* what is scored is kept, also when something went wrong; the first error is told */
     if (store && as_store_flush(store, &flushed) != AS_OK && st == AS_OK) {
@@ -52,7 +130,9 @@ as_status as_evaluate_items(as_session *ses, const as_job *j, as_scored *s, cons
         if (err) *err = flushed;
     }
     as_free(r.values), as_buf_free(&r.pred), as_buf_free(&r.gold);
-    return st;
+    AS_TRY(as_comm_agree(j->comm, st, err));
+    as_scored_share(s, j->comm);
+    return AS_OK;
 }
 
 as_status as_evaluate_describe(const as_session *ses, const as_job *j, const char *data, as_eval_result *out, as_err *err) {

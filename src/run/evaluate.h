@@ -4,7 +4,8 @@
 
 #include "run/scored.h"
 
-/* Logits of the items of index (NULL = all that are not done) into s, each also to the store when given. */
+/* Logits of the items of index (NULL = all that are not done) into s, each also to the store when given. With j->comm together, the items
+ * shared out: afterwards all ranks have all, and rank 0 has stored them as they came in. */
 as_status as_evaluate_items(as_session *ses, const as_job *j, as_scored *s, const int64_t *index, int64_t n, as_store *store, int64_t run,
                             const char *what, as_err *err) AS_CHECKED;
 /* The fields of out that the session knows: names, dtype, ISA, threads, head. */

@@ -153,7 +153,7 @@ as_status as_tuning_train(as_tuning *t, const as_finetune_job *f, const int64_t 
     const as_supervised s = {.model = t->ses.model, .data = &t->encoded, .index = index, .n = n, .label_smoothing = f->recipe.label_smoothing,
                              .targets = {.label = t->label, .sets = t->sets, .value = t->value, .class_weight = t->class_weight}};
     const as_objective o = as_supervised_objective(&s);
-    tr->model = t->ses.model, tr->recipe = &f->recipe, tr->objective = &o, tr->stop = as_interrupted;
+    tr->model = t->ses.model, tr->recipe = &f->recipe, tr->objective = &o, tr->stop = as_interrupted, tr->comm = f->job.comm;
     return as_train(tr, out, err);
 }
 
@@ -255,18 +255,19 @@ static void plan(finetuning *w) {
         if (q->trainable) p->trainable += q->rows * q->cols;
     }
     const double per_step = (double)(w->f->recipe.batch_size * w->f->recipe.accumulate), epochs = (double)p->steps * per_step / (double)w->train.n;
-    const double token_flops = as_session_token_flops(&w->t.ses), rate = as_session_rate(&w->t.ses);
+    const double token_flops = as_session_token_flops(&w->t.ses), rate = as_session_rate(&w->t.ses) * as_comm_size(w->f->job.comm);
     const double update = (double)p->parameters * 28.0 / 8e9; /* the optimiser's traffic a step at about 8 GB/s */
     /* a third more than the products alone: attention, norms, activations, loss */
     p->seconds = 1.33 * 3.0 * token_flops * (double)p->tokens_epoch * epochs / rate + (double)p->steps * update;
     p->item_seconds = 1.33 * token_flops * (double)p->tokens_epoch / (double)w->train.n / rate;
     const int64_t batch_tokens = (int64_t)(per_step / (double)w->f->recipe.accumulate * (double)p->tokens_epoch / (double)w->train.n) + w->t.encoded.max_len;
     const uint64_t activations = (uint64_t)batch_tokens * (uint64_t)c->layers * (uint64_t)(18 * c->hidden + 4 * c->inter) * sizeof(float);
-    p->bytes = as_peak_memory() + as_optimizer_bytes(w->t.ses.model, as_train_shards(&w->f->recipe, w->t.ses.model)) + activations;
+    const int ranks = as_comm_size(w->f->job.comm), shards = (as_train_shards(&w->f->recipe, w->t.ses.model) + ranks - 1) / ranks;
+    p->bytes = as_peak_memory() + as_optimizer_bytes(w->t.ses.model, shards) + activations;
 }
 
 static as_status check_memory(const finetuning *w, as_err *err) {
-    const uint64_t need = w->out->plan.bytes - as_peak_memory(), have = as_mem_available();
+    const uint64_t need = w->out->plan.bytes - as_peak_memory(), have = as_mem_available() / (uint64_t)as_comm_local_size(w->f->job.comm);
     if (need <= have) return AS_OK;
     (void)as_fail(err, AS_NOMEM, "%s: training needs about %" PRIu64 " MB more memory, %" PRIu64 " MB are free", w->f->job.model, need >> 20, have >> 20);
     as_hint(err, "Use a smaller --batch-size with --accumulate, or a shorter --max-length.");
@@ -373,6 +374,7 @@ static as_status at_checkpoint(void *ctx, int64_t step, bool resumed, as_err *er
 /* --- the output folder --- */
 /* "assay.json" says whose the folder is, from the first step on, and whether the result in it is whole. */
 static as_status mark(const finetuning *w, const as_trained *done, const as_run_cost *cost, as_err *err) {
+    if (!as_comm_leads(w->f->job.comm)) return AS_OK;
     char *path = as_path_join(w->f->out, "assay.json");
     as_buf b = {0};
     as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"finished\": %s", w->identity, done ? "true" : "false");
@@ -414,7 +416,7 @@ static as_status check_out(const finetuning *w, bool *finished, as_err *err) {
 }
 
 static as_status begin_run(finetuning *w, const char *config, as_err *err) {
-    if (!w->f->job.db) return AS_OK;
+    if (!w->f->job.db || !as_comm_leads(w->f->job.comm)) return AS_OK;
     AS_TRY(as_store_open(&w->store, w->f->job.db, err));
     const as_job *j = &w->f->job;
     char *model = j->model_name ? as_strdup(j->model_name) : as_display_name(j->model);
@@ -441,7 +443,7 @@ static as_status train(finetuning *w, as_err *err) {
     as_trainer tr = {.state_dir = w->state_dir, .identity = w->identity, .validate = has_dev(w) ? validate : NULL,
                      .log = log_step, .checkpoint = at_checkpoint, .ctx = w, .progress = &w->progress};
     as_trained done;
-    AS_TRY(mark(w, NULL, NULL, err));
+    AS_TRY(as_comm_agree(w->f->job.comm, mark(w, NULL, NULL, err), err));
     as_progress_begin(&w->progress, w->f->job.progress_fd, w->f->job.progress_fd < 0, w->f->job.doing ? w->f->job.doing : "fine-tune", w->out->plan.steps);
     w->progress.whole = w->f->job.whole, w->progress.unit = "steps";
     const as_status s = as_tuning_train(&w->t, w->f, w->train.v, w->train.n, &tr, &done, err);
@@ -455,6 +457,7 @@ static as_status train(finetuning *w, as_err *err) {
     o->steps = done.steps, o->best_step = done.best_step, o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;
     o->stopped_early = done.stopped_early, o->grad_shards = as_train_shards(&w->f->recipe, w->t.ses.model);
     if (has_dev(w)) AS_TRY(score_dev(w, &o->dev, err));
+    if (!as_comm_leads(w->f->job.comm)) return AS_OK;
     AS_TRY(as_model_save(w->t.ses.model, w->f->out, err));
     AS_TRY(as_tokenizer_copy(w->t.ses.tok, w->f->out, err));
     o->peak_bytes = as_peak_memory();
@@ -488,7 +491,7 @@ static as_status repeat(finetuning *w, as_err *err) {
     as_finetune_job f = *w->f;
     f.job.model = w->f->out, f.scratch = false;
     as_session_close(&w->t.ses);
-    AS_TRY(as_tuning_open_model(&w->t, &f, err));
+    AS_TRY(as_comm_agree(f.job.comm, as_tuning_open_model(&w->t, &f, err), err));
     w->dev.labels = as_model_labels(w->t.ses.model);
     AS_TRY(score_dev(w, &w->out->dev, err));
     return end_repeated(w, err);
@@ -516,29 +519,47 @@ static as_status check_select(finetuning *w, as_err *err) {
     return s;
 }
 
-static as_status finetune(finetuning *w, as_err *err) {
-    as_buf config = {0};
+/* More processes than shards is told before anything is written. */
+static as_status check_ranks(const finetuning *w, as_err *err) {
+    as_shares s;
+    return as_shares_init(&s, w->f->job.comm, as_train_shards(&w->f->recipe, w->t.ses.model), err);
+}
+
+static as_status open_all(finetuning *w, as_err *err) {
     AS_TRY(as_tuning_open(&w->t, w->f, err));
     AS_TRY(open_dev(w, err));
     AS_TRY(check_select(w, err));
+    AS_TRY(check_ranks(w, err));
     plan(w);
-    if (w->f->job.dry_run) return AS_OK;
-    AS_TRY(check_memory(w, err));
+    return w->f->job.dry_run ? AS_OK : check_memory(w, err);
+}
+
+static as_status begin(finetuning *w, bool *finished, as_err *err) {
+    as_buf config = {0};
     as_status s = identify(w, &config, err);
-    bool finished = false;
-    if (s == AS_OK) s = check_out(w, &finished, err);
+    if (s == AS_OK && as_comm_leads(w->f->job.comm)) s = check_out(w, finished, err);
     if (s == AS_OK) s = begin_run(w, config.p, err);
     as_buf_free(&config);
     AS_TRY(s);
     if (!(w->state_dir = as_path_join(w->f->out, "training"))) return as_fail_nomem(err, "a path", 0);
-    if (w->f->job.again) as_dir_remove(w->state_dir);
+    if (w->f->job.again && as_comm_leads(w->f->job.comm)) as_dir_remove(w->state_dir);
+    return AS_OK;
+}
+
+static as_status finetune(finetuning *w, as_err *err) {
+    bool finished = false;
+    as_comm *comm = w->f->job.comm;
+    AS_TRY(as_comm_agree(comm, open_all(w, err), err));
+    if (w->f->job.dry_run) return AS_OK;
+    AS_TRY(as_comm_agree(comm, begin(w, &finished, err), err));
+    as_comm_broadcast(comm, &finished, sizeof finished);
     return finished ? repeat(w, err) : train(w, err);
 }
 
 as_status as_run_finetune(const as_finetune_job *f, as_finetune_result *out, as_err *err) {
     memset(out, 0, sizeof *out);
     finetuning w = {.f = f, .out = out};
-    const as_status s = finetune(&w, err);
+    const as_status s = as_comm_agree(f->job.comm, finetune(&w, err), err);
     as_store_close(w.store);
     as_eval_result_free(&w.last);
     as_scored_free(&w.dev);

@@ -15,6 +15,7 @@ typedef struct as_job {
     const char *model_name, *task_name; /* shown and stored instead of the last components of the paths; or NULL */
     const char *doing;        /* what the progress bar says in place of the command's own word, or NULL */
     int threads;              /* 0 = all */
+    struct as_comm *comm;     /* processes that do this job together (dist/comm.h): all call, rank 0 alone writes; or NULL */
     as_isa isa;               /* at most */
     as_compute dtype;
     int64_t batch_tokens;     /* tokens of a micro-batch; 0 = AS_ROW_MAX; does not change results */

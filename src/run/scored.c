@@ -51,6 +51,15 @@ void as_scored_predict(as_scored *s, int64_t i) {
     s->pred[i] = (int32_t)best;
 }
 
+void as_scored_share(as_scored *s, as_comm *comm) {
+    const int64_t n = s->records->n;
+    if (as_comm_size(comm) == 1) return;
+    as_comm_broadcast(comm, s->done, (size_t)n);
+    as_comm_broadcast(comm, s->logits, (size_t)(n * s->num_labels) * sizeof *s->logits);
+    for (int64_t i = 0; i < n && !as_comm_leads(comm); i++)
+        if (s->done[i]) as_scored_predict(s, i);
+}
+
 as_status as_scored_part_open(as_scored_part *out, const as_scored *from, const int64_t *index, int64_t n, as_err *err) {
     *out = (as_scored_part){.view = *from->records, .rows = as_alloc((size_t)n, sizeof *out->rows)};
     if (!out->rows) return as_fail_nomem(err, "an evaluation", (size_t)n * sizeof *out->rows);

@@ -25,6 +25,8 @@ as_status as_scored_init(as_scored *s, const as_records *r, const as_encoded *e,
 void as_scored_free(as_scored *s);
 /* Softmax, sigmoid or the number itself, into the arrays above. Ties: the first label, as numpy's argmax. */
 void as_scored_predict(as_scored *s, int64_t i);
+/* What rank 0 has of logits becomes that of all; together. */
+void as_scored_share(as_scored *s, struct as_comm *comm);
 /* The prediction as text: label, labels as a JSON list, number. */
 void as_scored_pred_text(const as_scored *s, int64_t i, as_buf *out);
 /* The items of index as scores of their own: a view of the records, which `rows` owns. Release with as_scored_part_free. */

@@ -2,6 +2,7 @@
 #ifndef AS_RUN_SESSION_H
 #define AS_RUN_SESSION_H
 
+#include "dist/comm.h"
 #include "eval/answer.h"
 #include "run/job.h"
 #include "store/store.h"

@@ -8,20 +8,22 @@
 #include <math.h>
 #include <string.h>
 
+/* What a shard came to in a step. */
+typedef struct outcome { double loss; as_tally tally; bool failed; } outcome;
+
 /* Where a step begins in its epoch, and how many items it has: an epoch's last step takes what is left. */
 typedef struct place { int64_t epoch, at, n; } place;
 
 typedef struct run {
     const as_trainer *t;
     as_optimizer *opt;
-    int shards, workers, team;
+    int shards, first, end, workers, team; /* of all shards, [first, end) are this rank's */
     as_ctx *ctx;               /* [workers] */
     int64_t *order;            /* [n] this epoch's order */
     int64_t order_epoch;
     int64_t *part[AS_SHARDS_MAX], part_n[AS_SHARDS_MAX], part_tokens[AS_SHARDS_MAX];
-    double shard_loss[AS_SHARDS_MAX];
-    as_tally shard_tally[AS_SHARDS_MAX], *each; /* each [shards, batch_size] */
-    bool shard_failed[AS_SHARDS_MAX];
+    outcome outcome[AS_SHARDS_MAX];
+    as_tally *each;            /* [shards, batch_size] */
     int32_t *ids;              /* token ids of a step */
     size_t ids_cap;
     float scale[AS_LOSSES];
@@ -108,8 +110,9 @@ static void deal(run *r, const int64_t *items, int64_t n) {
     }
 }
 
-static void run_shard(void *arg, int64_t shard, int thread) {
+static void run_shard(void *arg, int64_t own, int thread) {
     run *r = arg;
+    const int64_t shard = r->first + own;
     as_ctx *c = &r->ctx[r->workers > 1 ? thread : 0];
     const as_objective *o = r->t->objective;
     const int64_t n = r->part_n[shard];
@@ -119,35 +122,42 @@ static void run_shard(void *arg, int64_t shard, int thread) {
     c->grads = as_optimizer_shard(r->opt, (int)shard);
     c->drop_seed = as_train_drop_seed(r->t->recipe->seed, r->state.step);
     c->recompute = r->t->recompute;
-    as_tally *each = r->each + shard * r->t->recipe->batch_size, *sum = &r->shard_tally[shard];
+    as_tally *each = r->each + shard * r->t->recipe->batch_size;
+    outcome *sum = &r->outcome[shard];
     const bool ok = o->forward(o->self, c, &r->at, r->part[shard], n, r->scale, each) && as_ctx_backward(c);
-    r->shard_loss[shard] += c->loss;
+    sum->loss += c->loss;
     for (int64_t i = 0; ok && i < n; i++)
-        for (int p = 0; p < AS_LOSSES; p++) sum->count[p] += each[i].count[p], sum->correct[p] += each[i].correct[p];
-    if (!ok) r->shard_failed[shard] = true;
+        for (int p = 0; p < AS_LOSSES; p++) sum->tally.count[p] += each[i].count[p], sum->tally.correct[p] += each[i].correct[p];
+    if (!ok) sum->failed = true;
 }
 
 /* Gradients of the step's items into the shards, batch by batch. */
 static void accumulate(run *r, const int64_t *items, int64_t n) {
     const int64_t size = r->t->recipe->batch_size;
-    memset(r->shard_loss, 0, sizeof r->shard_loss);
-    memset(r->shard_failed, 0, sizeof r->shard_failed);
-    memset(r->shard_tally, 0, sizeof r->shard_tally);
     for (int64_t i = 0; i < n; i += size) {
         deal(r, items + i, n - i < size ? n - i : size);
         if (r->workers > 1)
-            as_parallel_for(r->workers, r->shards, run_shard, r);
+            as_parallel_for(r->workers, r->end - r->first, run_shard, r);
         else
-            for (int s = 0; s < r->shards; s++) run_shard(r, s, 0);
+            for (int s = 0; s < r->end - r->first; s++) run_shard(r, s, 0);
     }
+}
+
+/* What each rank's shards came to, to all. */
+static void share_outcomes(run *r) {
+    const as_tree t = {r->shards, as_comm_size(r->t->comm), as_comm_rank(r->t->comm)};
+    outcome all[AS_SHARDS_MAX][AS_SHARDS_MAX];
+    if (t.ranks == 1) return;
+    as_comm_all(r->t->comm, all, r->outcome, sizeof r->outcome);
+    for (int s = 0; s < r->shards; s++) r->outcome[s] = all[as_tree_owner(&t, s)][s];
 }
 
 /* The shards' losses in order, and their tallies, into the step's log. */
 static as_status add_up(const run *r, as_train_step *log, as_err *err) {
     for (int s = 0; s < r->shards; s++) {
-        if (r->shard_failed[s]) return as_fail_nomem(err, "the activations of a training step", 0);
-        log->loss += r->shard_loss[s];
-        for (int p = 0; p < AS_LOSSES; p++) log->count[p] += r->shard_tally[s].count[p], log->correct[p] += r->shard_tally[s].correct[p];
+        if (r->outcome[s].failed) return as_fail_nomem(err, "the activations of a training step", 0);
+        log->loss += r->outcome[s].loss;
+        for (int p = 0; p < AS_LOSSES; p++) log->count[p] += r->outcome[s].tally.count[p], log->correct[p] += r->outcome[s].tally.correct[p];
     }
     if (isfinite(log->loss)) return AS_OK;
     (void)as_fail(err, AS_NUMERIC, "step %" PRId64 ": the loss is not finite", r->state.step + 1);
@@ -167,12 +177,16 @@ static as_status one_step(run *r, as_train_step *log, as_err *err) {
     const int64_t *items = r->order + r->place.at, n = r->place.n;
     r->at = (as_train_at){.seed = re->seed, .step = r->state.step, .epoch = r->place.epoch};
     int64_t tokens = 0;
-    AS_TRY(o->ids(o->self, &r->at, items, n, &r->ids, &r->ids_cap, &tokens, err));
-    AS_TRY(as_optimizer_begin(r->opt, r->ids, tokens, err));
+    memset(r->outcome, 0, sizeof r->outcome);
+    as_status ready = o->ids(o->self, &r->at, items, n, &r->ids, &r->ids_cap, &tokens, err);
+    if (ready == AS_OK) ready = as_optimizer_begin(r->opt, r->ids, tokens, err);
+    if (ready != AS_OK && as_comm_size(r->t->comm) == 1) return ready;
+    for (int s = r->first; s < r->end; s++) r->outcome[s].failed = ready != AS_OK; /* the others wait to hear of it */
     double denominators[AS_LOSSES];
     o->denominators(o->self, &r->at, items, n, denominators);
     for (int i = 0; i < AS_LOSSES; i++) r->scale[i] = (float)(1.0 / denominators[i]);
-    accumulate(r, items, n);
+    if (ready == AS_OK) accumulate(r, items, n);
+    share_outcomes(r);
     *log = (as_train_step){.total = r->state.total, .tokens = tokens};
     AS_TRY(add_up(r, log, err));
     log->lr = as_recipe_lr(re, r->state.step, r->state.total);
@@ -193,18 +207,19 @@ static bool evaluates(const run *r) {
 static as_status evaluate(run *r, bool *stop, as_err *err) {
     as_optimizer_settle(r->opt);
     double score;
-    AS_TRY(r->t->validate(r->t->ctx, r->state.step, epochs_done(r), r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1), &score, err));
+    as_status s = r->t->validate(r->t->ctx, r->state.step, epochs_done(r), r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1), &score, err);
+    if (s != AS_OK) return as_comm_agree(r->t->comm, s, err);
     r->state.loss_last = r->state.loss_sum / (double)(r->state.loss_n ? r->state.loss_n : 1);
     r->state.loss_sum = 0.0, r->state.loss_n = 0;
     const bool last = r->t->recipe->select && strcmp(r->t->recipe->select, "last") == 0;
     if (last || r->state.best_step == 0 || score > r->state.best_score) {
         r->state.best_step = r->state.step, r->state.best_score = score, r->state.stale = 0;
-        AS_TRY(as_state_keep_best(&r->state, r->t, err));
+        s = as_state_keep_best(&r->state, r->t, err);
     } else {
         r->state.stale++;
     }
     *stop = r->t->recipe->patience > 0 && r->state.stale >= r->t->recipe->patience;
-    return AS_OK;
+    return as_comm_agree(r->t->comm, s, err);
 }
 
 /* The loss has left its course: tell, after AS_GUARD_BAD steps. */
@@ -216,16 +231,27 @@ static as_status check_course(run *r, double loss, as_err *err) {
     as_hint(err, "Training diverged: use a smaller --lr, a longer --warmup or a smaller --clip.");
     return AS_NUMERIC;
 }
-/* When a loss is not finite or off its course, the model becomes that of the newest checkpoint: none is written in bad steps. */
+/* When a loss is not finite or off its course, the model of rank 0, which saves it, becomes that of the newest checkpoint: none is
+ * written in bad steps. */
 static void roll_back(run *r, as_trained *out) {
     as_err unseen;
-    if (!r->t->guard || !r->t->state_dir || as_state_resume(&r->state, r->t, r->opt, &out->rolled_back, &unseen) != AS_OK) return;
+    if (!r->t->guard || !as_comm_leads(r->t->comm) || as_state_read(&r->state, r->t, r->opt, &out->rolled_back, &unseen) != AS_OK) return;
     if (out->rolled_back) out->steps = r->state.step, as_optimizer_settle(r->opt);
 }
-static bool checkpoint_due(const run *r, double checked) {
+
+static as_status checkpoint(run *r, as_err *err) {
+    const as_status s = r->t->checkpoint ? r->t->checkpoint(r->t->ctx, r->state.step, false, err) : AS_OK;
+    AS_TRY(as_comm_agree(r->t->comm, s, err));
+    return as_comm_agree(r->t->comm, as_state_write(&r->state, r->t, r->opt, err), err);
+}
+
+/* What a rank wishes for after a step; rank 0 looks at the clock for all. */
+enum { STOP = 1, SAVE = 2 };
+static unsigned wishes(const run *r, double checked) {
     const as_trainer *t = r->t;
-    if (!t->state_dir || r->state.guard.bad > 0) return false;
-    return (t->checkpoint_steps > 0 && r->state.step % t->checkpoint_steps == 0) || as_clock() - checked >= t->recipe->checkpoint_minutes * 60.0;
+    const bool steps = t->checkpoint_steps > 0 && r->state.step % t->checkpoint_steps == 0;
+    const bool due = r->state.guard.bad == 0 && as_comm_leads(t->comm) && (steps || as_clock() - checked >= t->recipe->checkpoint_minutes * 60.0);
+    return as_comm_any(t->comm, (t->stop && t->stop() ? STOP : 0) | (due ? SAVE : 0));
 }
 
 static as_status loop(run *r, as_trained *out, as_err *err) {
@@ -233,17 +259,18 @@ static as_status loop(run *r, as_trained *out, as_err *err) {
     bool stop = r->state.stopped;
     while (r->state.step < r->state.total && !stop) {
         as_train_step log;
-        AS_TRY(one_step(r, &log, err));
+        as_status s = one_step(r, &log, err);
         log.seconds = as_clock() - began;
-        if (r->t->log) AS_TRY(r->t->log(r->t->ctx, &log, err));
+        if (s == AS_OK && r->t->log) s = r->t->log(r->t->ctx, &log, err);
+        if (s == AS_OK) s = check_course(r, log.loss, err);
+        AS_TRY(as_comm_agree(r->t->comm, s, err));
         if (r->t->progress) as_progress_add(r->t->progress, 1, log.tokens);
-        AS_TRY(check_course(r, log.loss, err));
         if (evaluates(r)) AS_TRY(evaluate(r, &stop, err));
         r->state.stopped = stop;
-        const bool interrupted = r->t->stop && r->t->stop();
-        if (checkpoint_due(r, checked) || (r->t->state_dir && interrupted)) {
-            if (r->t->checkpoint) AS_TRY(r->t->checkpoint(r->t->ctx, r->state.step, false, err));
-            AS_TRY(as_state_write(&r->state, r->t, r->opt, err));
+        const unsigned wish = wishes(r, checked);
+        const bool interrupted = (wish & STOP) != 0;
+        if (r->t->state_dir && wish) {
+            AS_TRY(checkpoint(r, err));
             checked = as_clock();
         }
         if (interrupted && r->state.step < r->state.total && !stop) {
@@ -260,15 +287,13 @@ static as_status loop(run *r, as_trained *out, as_err *err) {
     return AS_OK;
 }
 
-static as_status prepare(run *r, as_trained *out, as_err *err) {
+static as_status allocate(run *r, as_err *err) {
     const as_trainer *t = r->t;
     const int threads = as_engine_threads(as_model_engine(t->model));
-    r->shards = as_train_shards(t->recipe, t->model);
-    r->state.total = as_train_total_steps(t->recipe, t->objective->n);
-    r->workers = r->shards >= threads ? threads : 1;
+    AS_TRY(as_optimizer_new_on(&r->opt, t->comm, t->model, t->recipe, r->shards, r->state.total, err));
+    as_optimizer_own(r->opt, &r->first, &r->end);
+    r->workers = r->end - r->first >= threads ? threads : 1;
     r->team = r->workers > 1 ? 1 : threads;
-    r->order_epoch = -1;
-    as_model_set_dropout(t->model, (float)t->recipe->dropout);
     r->order = as_alloc((size_t)t->objective->n, sizeof *r->order);
     r->ctx = as_calloc((size_t)r->workers, sizeof *r->ctx);
     r->each = as_alloc((size_t)(r->shards * t->recipe->batch_size), sizeof *r->each);
@@ -276,13 +301,22 @@ static as_status prepare(run *r, as_trained *out, as_err *err) {
     for (int s = 0; s < r->shards; s++)
         if (!(r->part[s] = as_alloc((size_t)(2 * t->recipe->batch_size), sizeof **r->part))) return as_fail_nomem(err, "training", 0);
     for (int i = 0; i < r->workers; i++) AS_TRY(as_ctx_init(&r->ctx[i], as_model_engine(t->model), r->workers > 1 ? i : 0, r->team, err));
-    AS_TRY(as_optimizer_new(&r->opt, t->model, t->recipe, r->shards, r->state.total, err));
+    return AS_OK;
+}
+
+static as_status prepare(run *r, as_trained *out, as_err *err) {
+    const as_trainer *t = r->t;
+    r->shards = as_train_shards(t->recipe, t->model);
+    r->state.total = as_train_total_steps(t->recipe, t->objective->n);
+    r->order_epoch = -1;
+    as_model_set_dropout(t->model, (float)t->recipe->dropout);
+    AS_TRY(as_comm_agree(t->comm, allocate(r, err), err));
     AS_TRY(as_state_resume(&r->state, t, r->opt, &out->resumed, err));
     r->place = place_first(t->recipe, t->objective->n);
     for (int64_t i = 0; i < r->state.step; i++) r->place = place_next(r->place, t->recipe, t->objective->n, i + 1);
-    if (out->resumed && t->checkpoint) AS_TRY(t->checkpoint(t->ctx, r->state.step, true, err));
+    const as_status s = out->resumed && t->checkpoint ? t->checkpoint(t->ctx, r->state.step, true, err) : AS_OK;
     if (t->progress) as_progress_skip(t->progress, r->state.step);
-    return AS_OK;
+    return as_comm_agree(t->comm, s, err);
 }
 
 as_status as_train(const as_trainer *t, as_trained *out, as_err *err) {

@@ -1,5 +1,5 @@
 /* loop.h: the one training loop: of fine-tuning and of every pre-training objective. Everything random is a function of (seed,
- * step, item), so a run that was killed goes on from its last checkpoint to the same bytes, on any number of threads. */
+ * step, item), so a run that was killed goes on from its last checkpoint to the same bytes, on any number of threads and ranks. */
 #ifndef AS_TRAIN_LOOP_H
 #define AS_TRAIN_LOOP_H
 
@@ -17,6 +17,7 @@ typedef struct as_trainer {
     as_model *model;             /* opened for training, with the objective's head */
     const as_recipe *recipe;
     const as_objective *objective;
+    as_comm *comm;               /* the ranks that train together: all call, rank 0 alone writes; NULL = one process */
     const char *state_dir;       /* checkpoints; NULL = none, and no resuming */
     int64_t keep;                /* checkpoints to keep, the newest; 0 = one */
     int64_t checkpoint_steps;    /* also a checkpoint every so many steps; 0 = by time only */

@@ -16,8 +16,9 @@ typedef struct sparse {       /* a lazily updated table */
     int64_t touched_n, touched_cap;
     int64_t *last;            /* [rows] steps that the row has had; */
     uint8_t *moved;           /* [rows] it has had a gradient: its moments may be other than 0 */
-    float *grad[AS_SHARDS_MAX];
-    size_t grad_cap;          /* floats */
+    as_sums sum;
+    size_t grad_cap, foreign_cap; /* floats, of an own shard and of another rank's root */
+    size_t begin[AS_SHARDS_MAX + 1]; /* floats: whole rows, in the order of touched, for each rank to add up */
 } sparse;
 
 typedef struct dense { as_param *p; size_t at; float rate; } dense; /* at: offset of its gradient and moments */
@@ -26,13 +27,19 @@ typedef struct unit { int dense; size_t from, n; } unit;            /* a piece o
 struct as_optimizer {
     as_model *m;
     as_recipe recipe;
-    int shards;
+    as_shares shares;
+    int shards;               /* own ones */
     int64_t total, steps;
     dense *d;
     size_t dense_n, floats;
     float *m1, *m2, *grads;   /* [floats], [floats], [shards, floats] */
+    float *foreign;           /* [others' roots, own region] */
+    as_sums sum;              /* of the dense weights */
     unit *units;
     size_t unit_n;
+    size_t unit_begin[AS_SHARDS_MAX + 1], float_begin[AS_SHARDS_MAX + 1]; /* the ranks' regions */
+    as_parcel *send, *receive; /* stepped weights */
+    size_t send_n, receive_n;
     double *unit_squares;     /* [unit_n + rows of the sparse part] */
     sparse table;             /* the word embedding; p NULL when there is none to update lazily */
     float *table_m1, *table_m2;
@@ -104,6 +111,48 @@ static as_status plan_dense(as_optimizer *o, as_err *err) {
     return AS_OK;
 }
 
+/* --- ranks --- */
+/* Regions of about as many floats each, cut between units. */
+static void cut_regions(as_optimizer *o) {
+    const size_t ranks = (size_t)o->shares.tree.ranks;
+    size_t u = 0;
+    for (size_t r = 0; r <= ranks; r++) {
+        while (u < o->unit_n && (r == ranks || o->d[o->units[u].dense].at + o->units[u].from < o->floats / ranks * r)) u++;
+        o->unit_begin[r] = u;
+        o->float_begin[r] = u < o->unit_n ? o->d[o->units[u].dense].at + o->units[u].from : o->floats;
+    }
+}
+
+/* The weights of a rank's region as pieces without gaps. */
+static size_t weight_parcels(const as_optimizer *o, int rank, int peer, as_parcel *out) {
+    size_t n = 0;
+    for (size_t u = o->unit_begin[rank]; u < o->unit_begin[rank + 1]; u++) {
+        const unit *v = &o->units[u];
+        if (u > o->unit_begin[rank] && o->units[u - 1].dense == v->dense) out[n - 1].n += v->n * sizeof(float);
+        else out[n++] = (as_parcel){o->d[v->dense].p->w + v->from, v->n * sizeof(float), peer};
+    }
+    return n;
+}
+
+static as_status plan_regions(as_optimizer *o, as_err *err) {
+    const as_tree *t = &o->shares.tree;
+    cut_regions(o);
+    if (as_shares_alone(&o->shares)) return AS_OK;
+    const size_t most = (o->dense_n + (size_t)t->ranks) * (size_t)t->ranks;
+    o->send = as_calloc(most, sizeof *o->send), o->receive = as_calloc(most, sizeof *o->receive);
+    if (!o->send || !o->receive) return as_fail_nomem(err, "the optimiser", 0);
+    for (int r = 0; r < t->ranks; r++) {
+        if (r == t->rank) continue;
+        o->send_n += weight_parcels(o, t->rank, r, o->send + o->send_n);
+        o->receive_n += weight_parcels(o, r, r, o->receive + o->receive_n);
+    }
+    const size_t begin = o->float_begin[t->rank], region = o->float_begin[t->rank + 1] - begin;
+    o->foreign = as_alloc_aligned(region * (size_t)o->shares.root_n + 16, sizeof *o->foreign);
+    if (!o->foreign) return as_fail_nomem(err, "gradients of other ranks", region * sizeof(float));
+    for (int k = 0; k < o->shares.root_n; k++) o->sum.p[o->shares.root[k]] = o->foreign + (size_t)k * region, o->sum.skip[o->shares.root[k]] = begin;
+    return AS_OK;
+}
+
 static as_status allocate(as_optimizer *o, as_err *err) {
     const size_t params = as_model_param_count(o->m);
     o->m1 = as_alloc_aligned(o->floats + 16, sizeof *o->m1);
@@ -115,6 +164,7 @@ static as_status allocate(as_optimizer *o, as_err *err) {
     if (!o->m1 || !o->m2 || !o->grads || !o->shard || !o->pointers || !o->slots)
         return as_fail_nomem(err, "gradients and moments", o->floats * sizeof(float) * (size_t)(o->shards + 2));
     for (int s = 0; s < o->shards; s++) {
+        o->sum.p[o->shares.first + s] = o->grads + (size_t)s * o->floats;
         o->shard[s] = (as_grads){.dense = o->pointers + (size_t)s * params, .row_slot = o->slots};
         for (size_t i = 0; i < o->dense_n; i++) o->shard[s].dense[o->d[i].p->index] = o->grads + (size_t)s * o->floats + o->d[i].at;
     }
@@ -133,13 +183,19 @@ static as_status allocate(as_optimizer *o, as_err *err) {
 }
 
 as_status as_optimizer_new(as_optimizer **out, as_model *m, const as_recipe *r, int shards, int64_t total, as_err *err) {
+    return as_optimizer_new_on(out, NULL, m, r, shards, total, err);
+}
+as_status as_optimizer_new_on(as_optimizer **out, as_comm *comm, as_model *m, const as_recipe *r, int shards, int64_t total, as_err *err) {
     *out = NULL;
     AS_ASSERT(shards >= 1 && shards <= AS_SHARDS_MAX && (shards & (shards - 1)) == 0);
     as_optimizer *o = as_calloc(1, sizeof *o);
     if (!o) return as_fail_nomem(err, "the optimiser", sizeof *o);
-    o->m = m, o->recipe = *r, o->shards = shards, o->total = total;
-    as_status s = freeze(m, r->freeze, err);
+    o->m = m, o->recipe = *r, o->total = total;
+    as_status s = as_shares_init(&o->shares, comm, shards, err);
+    o->shards = o->shares.end - o->shares.first;
+    if (s == AS_OK) s = freeze(m, r->freeze, err);
     if (s == AS_OK) s = plan_dense(o, err);
+    if (s == AS_OK) s = plan_regions(o, err);
     if (s == AS_OK) s = allocate(o, err);
     if (s == AS_OK)
         *out = o;
@@ -150,7 +206,8 @@ as_status as_optimizer_new(as_optimizer **out, as_model *m, const as_recipe *r, 
 
 void as_optimizer_free(as_optimizer *o) {
     if (!o) return;
-    for (int i = 0; i < AS_SHARDS_MAX; i++) as_free_aligned(o->table.grad[i]);
+    for (int i = 0; i < AS_SHARDS_MAX; i++) as_free_aligned(o->table.sum.p[i]);
+    as_free_aligned(o->foreign), as_free(o->send), as_free(o->receive);
     for (size_t i = 0; i < o->name_n; i++) as_free(o->names[i]);
     as_free(o->names), as_free(o->table.slot), as_free(o->table.touched), as_free(o->table.last), as_free(o->table.moved);
     as_free_aligned(o->table_m1), as_free_aligned(o->table_m2), as_free_aligned(o->m1), as_free_aligned(o->m2), as_free_aligned(o->grads);
@@ -208,6 +265,11 @@ static void catch_up_touched(void *ctx, int64_t i, int thread) {
     catch_up(o, o->table.touched[i], o->steps);
 }
 
+static as_status room(float **p, size_t floats, as_err *err) {
+    as_free_aligned(*p);
+    *p = as_alloc_aligned(floats, sizeof **p);
+    return *p ? AS_OK : as_fail_nomem(err, "embedding gradients", floats * sizeof **p);
+}
 static as_status begin_table(as_optimizer *o, const int32_t *ids, int64_t n, as_err *err) {
     sparse *t = &o->table;
     for (int64_t i = 0; i < t->touched_n; i++) t->slot[t->touched[i]] = -1;
@@ -215,21 +277,25 @@ static as_status begin_table(as_optimizer *o, const int32_t *ids, int64_t n, as_
     if (!as_grow(&t->touched, (size_t *)&t->touched_cap, (size_t)n, sizeof *t->touched)) return as_fail_nomem(err, "a step", (size_t)n * 4);
     for (int64_t i = 0; i < n; i++)
         if (t->slot[ids[i]] < 0) t->slot[ids[i]] = (int32_t)t->touched_n, t->touched[t->touched_n++] = ids[i];
-    const size_t need = (size_t)(t->touched_n * t->p->cols);
+    const size_t cols = (size_t)t->p->cols, need = (size_t)t->touched_n * cols;
     if (need > t->grad_cap) {
+        t->grad_cap = 0;
+        for (int s = o->shares.first; s < o->shares.end; s++) AS_TRY(room(&t->sum.p[s], need + need / 2, err));
         t->grad_cap = need + need / 2;
-        for (int s = 0; s < o->shards; s++) {
-            as_free_aligned(t->grad[s]);
-            if (!(t->grad[s] = as_alloc_aligned(t->grad_cap, sizeof(float)))) {
-                t->grad_cap = 0;
-                return as_fail_nomem(err, "embedding gradients", need * sizeof(float));
-            }
-        }
     }
+    as_shares_cut(&o->shares, t->begin, need, cols);
+    const size_t from = t->begin[o->shares.tree.rank], region = t->begin[o->shares.tree.rank + 1] - from;
+    if (region > t->foreign_cap) {
+        t->foreign_cap = 0;
+        for (int k = 0; k < o->shares.root_n; k++) AS_TRY(room(&t->sum.p[o->shares.root[k]], region + region / 2, err));
+        t->foreign_cap = region + region / 2;
+    }
+    for (int k = 0; k < o->shares.root_n; k++) t->sum.skip[o->shares.root[k]] = from;
     for (int s = 0; s < o->shards; s++) {
-        memset(t->grad[s], 0, need * sizeof(float));
-        o->shard[s].dense[t->p->index] = t->grad[s];
+        memset(t->sum.p[o->shares.first + s], 0, need * sizeof(float));
+        o->shard[s].dense[t->p->index] = t->sum.p[o->shares.first + s];
     }
+    if (!as_grow(&o->row_squares, (size_t *)&o->row_squares_cap, (size_t)t->touched_n + 1, sizeof *o->row_squares)) return as_fail_nomem(err, "a step", 0);
     as_parallel_for(as_engine_threads(as_model_engine(o->m)), t->touched_n, catch_up_touched, o);
     return AS_OK;
 }
@@ -245,29 +311,66 @@ as_status as_optimizer_begin(as_optimizer *o, const int32_t *ids, int64_t n, as_
     as_parallel_for(as_engine_threads(as_model_engine(o->m)), (int64_t)o->unit_n, zero_unit, o);
     return AS_OK;
 }
-as_grads *as_optimizer_shard(as_optimizer *o, int shard) { return &o->shard[shard]; }
+as_grads *as_optimizer_shard(as_optimizer *o, int shard) { return &o->shard[shard - o->shares.first]; }
+void as_optimizer_own(const as_optimizer *o, int *first, int *end) { *first = o->shares.first, *end = o->shares.end; }
 int64_t as_optimizer_steps(const as_optimizer *o) { return o->steps; }
 
 /* --- the step --- */
-/* ((g0 + g1) + (g2 + g3)) + ...: one fixed tree, into g[0]; then the sum of squares. */
-static double fold(const as_kernels *k, float *const *g, int shards, size_t at, int64_t n) {
-    for (int gap = 1; gap < shards; gap *= 2)
-        for (int s = 0; s + gap < shards; s += 2 * gap) k->add(g[s] + at, g[s + gap] + at, n);
-    return k->sum_squares(g[0] + at, n);
+/* The tree over the shards, ((g0 + g1) + (g2 + g3)) + ..., and the sum of squares of what comes out. A rank adds what is its own, then,
+ * in its region, the rest. */
+typedef struct folding { as_optimizer *o; bool own, rest; int64_t first; } folding;
+typedef struct adding { const as_kernels *k; const as_sums *g; size_t at; int64_t n; } adding;
+static void add(void *ctx, int to, int from) {
+    const adding *a = ctx;
+    a->k->add(as_sums_at(a->g, to, a->at), as_sums_at(a->g, from, a->at), a->n);
+}
+static void fold(const folding *f, const as_sums *g, size_t at, int64_t n, double *squares) {
+    adding a = {as_engine_kernels(as_model_engine(f->o->m)), g, at, n};
+    if (f->own) as_tree_fold_own(&f->o->shares.tree, add, &a);
+    if (!f->rest) return;
+    as_tree_fold_rest(&f->o->shares.tree, add, &a);
+    *squares = a.k->sum_squares(as_sums_at(g, 0, at), n);
 }
 static void fold_unit(void *ctx, int64_t i, int thread) {
     (void)thread;
-    as_optimizer *o = ctx;
-    const unit *u = &o->units[i];
-    float *g[AS_SHARDS_MAX];
-    for (int s = 0; s < o->shards; s++) g[s] = o->grads + (size_t)s * o->floats;
-    o->unit_squares[i] = fold(as_engine_kernels(as_model_engine(o->m)), g, o->shards, o->d[u->dense].at + u->from, (int64_t)u->n);
+    const folding *f = ctx;
+    const unit *u = &f->o->units[f->first + i];
+    fold(f, &f->o->sum, f->o->d[u->dense].at + u->from, (int64_t)u->n, &f->o->unit_squares[f->first + i]);
 }
 static void fold_row(void *ctx, int64_t i, int thread) {
     (void)thread;
-    as_optimizer *o = ctx;
-    const int64_t cols = o->table.p->cols;
-    o->row_squares[i] = fold(as_engine_kernels(as_model_engine(o->m)), o->table.grad, o->shards, (size_t)(i * cols), cols);
+    const folding *f = ctx;
+    const int64_t cols = f->o->table.p->cols;
+    fold(f, &f->o->table.sum, (size_t)((f->first + i) * cols), cols, &f->o->row_squares[f->first + i]);
+}
+
+/* Rows are stepped by every rank: the sums of all of them go to all, into the first own shard. */
+static as_status exchange_rows(as_optimizer *o, as_err *err) {
+    sparse *t = &o->table;
+    const int rank = o->shares.tree.rank, threads = as_engine_threads(as_model_engine(o->m));
+    const size_t cols = (size_t)t->p->cols, from = t->begin[rank], n = t->begin[rank + 1] - from;
+    folding f = {.o = o, .rest = true, .first = (int64_t)(from / cols)};
+    AS_TRY(as_shares_collect(&o->shares, &t->sum, t->begin, err));
+    as_parallel_for(threads, (int64_t)(n / cols), fold_row, &f);
+    float *all = t->sum.p[o->shares.first];
+    if (n && rank != 0) memcpy(all + from, as_sums_at(&t->sum, 0, from), n * sizeof *all);
+    AS_TRY(as_shares_spread(&o->shares, all, sizeof *all, t->begin, err));
+    size_t rows[AS_SHARDS_MAX + 1];
+    for (int r = 0; r <= o->shares.tree.ranks; r++) rows[r] = t->begin[r] / cols;
+    return as_shares_spread(&o->shares, o->row_squares, sizeof *o->row_squares, rows, err);
+}
+
+static as_status fold_all(as_optimizer *o, as_err *err) {
+    const int threads = as_engine_threads(as_model_engine(o->m)), rank = o->shares.tree.rank;
+    folding f = {.o = o, .own = true, .rest = as_shares_alone(&o->shares)};
+    as_parallel_for(threads, (int64_t)o->unit_n, fold_unit, &f);
+    if (o->table.p) as_parallel_for(threads, o->table.touched_n, fold_row, &f);
+    if (as_shares_alone(&o->shares)) return AS_OK;
+    AS_TRY(as_shares_collect(&o->shares, &o->sum, o->float_begin, err));
+    f = (folding){.o = o, .rest = true, .first = (int64_t)o->unit_begin[rank]};
+    as_parallel_for(threads, (int64_t)(o->unit_begin[rank + 1] - o->unit_begin[rank]), fold_unit, &f);
+    AS_TRY(as_shares_spread(&o->shares, o->unit_squares, sizeof *o->unit_squares, o->unit_begin, err));
+    return o->table.p ? exchange_rows(o, err) : AS_OK;
 }
 
 typedef struct update { as_optimizer *o; float scale; } update;
@@ -275,10 +378,10 @@ static void update_unit(void *ctx, int64_t i, int thread) {
     (void)thread;
     const update *job = ctx;
     const as_optimizer *o = job->o;
-    const unit *u = &o->units[i];
+    const unit *u = &o->units[o->unit_begin[o->shares.tree.rank] + (size_t)i];
     const dense *d = &o->d[u->dense];
     const as_adamw c = constants(o, o->steps, d->rate, d->p->decay, job->scale);
-    as_engine_kernels(as_model_engine(o->m))->adamw(d->p->w + u->from, o->m1 + d->at + u->from, o->m2 + d->at + u->from, o->grads + d->at + u->from, (int64_t)u->n, &c);
+    as_engine_kernels(as_model_engine(o->m))->adamw(d->p->w + u->from, o->m1 + d->at + u->from, o->m2 + d->at + u->from, as_sums_at(&o->sum, 0, d->at + u->from), (int64_t)u->n, &c);
 }
 static void update_row(void *ctx, int64_t i, int thread) {
     (void)thread;
@@ -287,7 +390,7 @@ static void update_row(void *ctx, int64_t i, int thread) {
     const sparse *t = &o->table;
     const int64_t row = t->touched[i], at = row * t->p->cols;
     const as_adamw c = constants(o, o->steps, o->table_rate, t->p->decay, job->scale);
-    as_engine_kernels(as_model_engine(o->m))->adamw(t->p->w + at, o->table_m1 + at, o->table_m2 + at, t->grad[0] + i * t->p->cols, t->p->cols, &c);
+    as_engine_kernels(as_model_engine(o->m))->adamw(t->p->w + at, o->table_m1 + at, o->table_m2 + at, t->sum.p[o->shares.first] + i * t->p->cols, t->p->cols, &c);
     t->moved[row] = 1;
     t->last[row] = o->steps + 1;
 }
@@ -295,10 +398,7 @@ static void update_row(void *ctx, int64_t i, int thread) {
 as_status as_optimizer_step(as_optimizer *o, double *norm_out, as_err *err) {
     const int threads = as_engine_threads(as_model_engine(o->m));
     sparse *t = &o->table;
-    if (t->p && !as_grow(&o->row_squares, (size_t *)&o->row_squares_cap, (size_t)t->touched_n + 1, sizeof *o->row_squares))
-        return as_fail_nomem(err, "a step", 0);
-    as_parallel_for(threads, (int64_t)o->unit_n, fold_unit, o);
-    if (t->p) as_parallel_for(threads, t->touched_n, fold_row, o);
+    AS_TRY(fold_all(o, err));
     double squares = 0.0;
     for (size_t i = 0; i < o->unit_n; i++) squares += o->unit_squares[i];
     for (int64_t i = 0; t->p && i < t->touched_n; i++) squares += o->row_squares[i];
@@ -312,7 +412,9 @@ as_status as_optimizer_step(as_optimizer *o, double *norm_out, as_err *err) {
     /* torch.nn.utils.clip_grad_norm_: scale by clip / (norm + 1e-6) when that is below 1. */
     const double scale = o->recipe.clip > 0.0 ? fmin(1.0, o->recipe.clip / (norm + 1e-6)) : 1.0;
     update job = {o, (float)scale};
-    as_parallel_for(threads, (int64_t)o->unit_n, update_unit, &job);
+    const int rank = o->shares.tree.rank;
+    as_parallel_for(threads, (int64_t)(o->unit_begin[rank + 1] - o->unit_begin[rank]), update_unit, &job);
+    AS_TRY(as_comm_exchange(o->shares.comm, o->send, o->send_n, o->receive, o->receive_n, err));
     if (t->p) as_parallel_for(threads, t->touched_n, update_row, &job);
     o->steps++;
     return as_model_repack(o->m, err);
@@ -376,5 +478,20 @@ as_status as_optimizer_restore(as_optimizer *o, const as_weight_files *state, in
     as_free(v);
     if (s != AS_OK) return s;
     o->steps = steps;
+    return as_model_repack(o->m, err);
+}
+
+as_status as_optimizer_gather(as_optimizer *o, as_err *err) {
+    AS_TRY(as_shares_gather(&o->shares, o->m1, sizeof *o->m1, o->float_begin, err));
+    return as_shares_gather(&o->shares, o->m2, sizeof *o->m2, o->float_begin, err);
+}
+
+as_status as_optimizer_share(as_optimizer *o, as_err *err) {
+    as_weight_view *v = NULL;
+    size_t n = 0;
+    AS_TRY(as_comm_agree(o->shares.comm, as_optimizer_views(o, &v, &n, err), err));
+    for (size_t i = 0; i < n; i++) as_comm_broadcast(o->shares.comm, (void *)(uintptr_t)v[i].data, (size_t)v[i].numel * as_dtype_size(v[i].dtype));
+    as_free(v);
+    as_comm_broadcast(o->shares.comm, &o->steps, sizeof o->steps);
     return as_model_repack(o->m, err);
 }

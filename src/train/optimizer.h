@@ -7,13 +7,21 @@
 #include "io/weights.h"
 #include "model/model.h"
 #include "train/recipe.h"
+#include "train/shares.h"
 
-enum { AS_SHARDS_MAX = 8 };
 typedef struct as_optimizer as_optimizer;
 
 /* total: the steps of the whole schedule. freeze patterns set as_param.trainable; layer_decay sets rates. A pattern that
  * matches nothing is AS_USAGE. */
 as_status as_optimizer_new(as_optimizer **out, as_model *m, const as_recipe *r, int shards, int64_t total, as_err *err) AS_CHECKED;
+/* The same, its shards spread over ranks (NULL = one process): each holds gradients of its own shards, and steps a region of the
+ * weights. new, step, gather and share are then called together, begin with the same ids. */
+as_status as_optimizer_new_on(as_optimizer **out, as_comm *comm, as_model *m, const as_recipe *r, int shards, int64_t total, as_err *err) AS_CHECKED;
+/* Shards [*first, *end) are this rank's. */
+void as_optimizer_own(const as_optimizer *o, int *first, int *end);
+/* Bring the moments to rank 0, which writes checkpoints; and the whole state of rank 0 to all. */
+as_status as_optimizer_gather(as_optimizer *o, as_err *err) AS_CHECKED;
+as_status as_optimizer_share(as_optimizer *o, as_err *err) AS_CHECKED;
 void as_optimizer_free(as_optimizer *o);
 
 /* Before the forward pass of a step: the token ids whose table rows will be touched (repeats are fine). Catches those rows up,

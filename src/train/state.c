@@ -53,6 +53,8 @@ as_status as_state_write(as_train_state *s, const as_trainer *t, as_optimizer *o
     as_weight_view *v, *all;
     size_t n;
     char *path;
+    AS_TRY(as_optimizer_gather(o, err));
+    if (!as_comm_leads(t->comm)) return AS_OK;
     AS_TRY(as_dir_make(t->state_dir, err));
     AS_TRY(as_optimizer_views(o, &v, &n, err));
     all = as_realloc(v, n + 4, sizeof *all);
@@ -119,7 +121,7 @@ static as_status resume_from(as_train_state *s, const as_trainer *t, as_optimize
     return st;
 }
 
-as_status as_state_resume(as_train_state *s, const as_trainer *t, as_optimizer *o, bool *resumed, as_err *err) {
+as_status as_state_read(as_train_state *s, const as_trainer *t, as_optimizer *o, bool *resumed, as_err *err) {
     *resumed = false;
     if (!t->state_dir) return AS_OK;
     if (t->keep <= 0) return resume_from(s, t, o, "state.safetensors", resumed, err);
@@ -133,6 +135,17 @@ as_status as_state_resume(as_train_state *s, const as_trainer *t, as_optimizer *
         if (st != AS_OK && st != AS_FORMAT) return st;
     }
     return st;
+}
+
+/* Rank 0 reads, and tells the others: they need not see the file. */
+as_status as_state_resume(as_train_state *s, const as_trainer *t, as_optimizer *o, bool *resumed, as_err *err) {
+    *resumed = false;
+    if (!t->state_dir) return AS_OK;
+    AS_TRY(as_comm_agree(t->comm, as_comm_leads(t->comm) ? as_state_read(s, t, o, resumed, err) : AS_OK, err));
+    as_comm_broadcast(t->comm, resumed, sizeof *resumed);
+    if (!*resumed || as_comm_size(t->comm) == 1) return AS_OK;
+    as_comm_broadcast(t->comm, s, sizeof *s); /* its pointers are NULL yet */
+    return as_optimizer_share(o, err);
 }
 
 /* The best weights go to a file named by their step, so that a checkpoint and the best that it speaks of always agree. */
@@ -155,6 +168,7 @@ as_status as_state_keep_best(as_train_state *s, const as_trainer *t, as_err *err
         }
         return AS_OK;
     }
+    if (!as_comm_leads(t->comm)) return AS_OK;
     as_weight_view *v = as_calloc(n, sizeof *v);
     char *path = NULL;
     as_status st = v ? best_path(s, t, &path, err) : as_fail_nomem(err, "the best weights", 0);
@@ -168,7 +182,7 @@ as_status as_state_keep_best(as_train_state *s, const as_trainer *t, as_err *err
     return st;
 }
 
-as_status as_state_take_best(as_train_state *s, const as_trainer *t, as_err *err) {
+static as_status take_best(as_train_state *s, const as_trainer *t, as_err *err) {
     const size_t n = as_model_param_count(t->model);
     as_weight_files *w = NULL;
     char *path = NULL;
@@ -187,7 +201,16 @@ as_status as_state_take_best(as_train_state *s, const as_trainer *t, as_err *err
     }
     as_weights_close(w);
     as_free(path);
-    return st == AS_OK ? as_model_repack(t->model, err) : st;
+    return st;
+}
+as_status as_state_take_best(as_train_state *s, const as_trainer *t, as_err *err) {
+    const bool reads = as_comm_leads(t->comm) || !t->state_dir;
+    AS_TRY(as_comm_agree(t->comm, reads ? take_best(s, t, err) : AS_OK, err));
+    for (size_t i = 0; i < as_model_param_count(t->model); i++) {
+        const as_param *p = as_model_param(t->model, i);
+        as_comm_broadcast(t->comm, p->w, (size_t)(p->rows * p->cols) * sizeof *p->w);
+    }
+    return as_comm_agree(t->comm, as_model_repack(t->model, err), err);
 }
 
 void as_state_free(as_train_state *s) {

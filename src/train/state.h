@@ -19,6 +19,8 @@ typedef struct as_train_state {
 as_status as_state_write(as_train_state *s, const as_trainer *t, as_optimizer *o, as_err *err) AS_CHECKED;
 /* Goes on where the newest checkpoint of the same identity was; *resumed says whether there was one. */
 as_status as_state_resume(as_train_state *s, const as_trainer *t, as_optimizer *o, bool *resumed, as_err *err) AS_CHECKED;
+/* The same without the other ranks. */
+as_status as_state_read(as_train_state *s, const as_trainer *t, as_optimizer *o, bool *resumed, as_err *err) AS_CHECKED;
 as_status as_state_keep_best(as_train_state *s, const as_trainer *t, as_err *err) AS_CHECKED;
 as_status as_state_take_best(as_train_state *s, const as_trainer *t, as_err *err) AS_CHECKED;
 void as_state_free(as_train_state *s);
