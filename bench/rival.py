@@ -2,6 +2,7 @@
 """The rivals' side of a benchmark: loads once, then answers each line "go" with one timed pass: "seconds <s>".
   rival.py classify MODEL TEXTS OUT THREADS DTYPE HOW BATCH   HOW: eager | sorted | ort      (logits to OUT, as float32)
   rival.py finetune MODEL TABLE OUT THREADS DTYPE HOW BATCH STEPS   HOW: dynamic | grouped
+  rival.py pretrain CONFIG.json TEXT OUT THREADS DTYPE TOKENIZER STEPS LENGTH   (masked LM, 32 rows; OUT: loss and peak memory)
   rival.py tokenize MODEL TEXTS OUT THREADS"""
 import os, sys, time, csv
 kind, model, data, out, threads = sys.argv[1:6]
@@ -121,4 +122,51 @@ def finetune():
     serve(run)
 
 
-{"classify": classify, "finetune": finetune, "tokenize": tokenize}[kind]()
+def pretrain():
+    import resource, torch
+    from tokenizers import Tokenizer
+    from transformers import BertConfig, BertForMaskedLM, get_linear_schedule_with_warmup
+    dtype, tokenizer, steps, length = sys.argv[6], sys.argv[7], int(sys.argv[8]), int(sys.argv[9])
+    torch.set_num_threads(int(threads))
+    tok = Tokenizer.from_file(os.path.join(tokenizer, "tokenizer.json"))
+    tok.no_padding(); tok.no_truncation()
+    ids = tok.encode(open(data, encoding="utf-8").read(), add_special_tokens=False).ids
+    rows = [[101] + ids[i:i + length - 2] + [102] for i in range(0, len(ids) - length, length - 2)]
+    g = torch.Generator().manual_seed(1)
+
+    def masked(x):  # as DataCollatorForLanguageModeling
+        y, pick = x.clone(), torch.rand(x.shape, generator=g) < 0.15
+        pick[:, 0] = pick[:, -1] = False
+        y[~pick] = -100
+        how = torch.rand(x.shape, generator=g)
+        x = x.clone()
+        x[pick & (how < 0.8)] = 103
+        other = pick & (how >= 0.8) & (how < 0.9)
+        x[other] = torch.randint(1000, 30522, x.shape, generator=g)[other]
+        return x, y
+
+    def run():
+        torch.manual_seed(1)
+        m = BertForMaskedLM(BertConfig.from_json_file(model)).train()
+        plain = lambda n: n.endswith("bias") or "LayerNorm" in n
+        opt = torch.optim.AdamW([{"params": [p for n, p in m.named_parameters() if not plain(n)], "weight_decay": 0.01},
+                                 {"params": [p for n, p in m.named_parameters() if plain(n)], "weight_decay": 0.0}], lr=5e-4, betas=(0.9, 0.98), eps=1e-6)
+        sched = get_linear_schedule_with_warmup(opt, max(1, steps // 16), steps)
+        order = torch.randperm(len(rows), generator=g).tolist()
+        batches = [masked(torch.tensor([rows[order[(32 * s + i) % len(rows)]] for i in range(32)])) for s in range(steps)]
+        total = 0.0
+        t = time.perf_counter()
+        for x, y in batches:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16"):
+                loss = m(input_ids=x, labels=y).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)
+            opt.step(); sched.step(); opt.zero_grad()
+            total += loss.item()
+        took = (time.perf_counter() - t) / steps
+        open(out, "w").write(f"{total / steps} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}\n")
+        return took
+    serve(run)
+
+
+{"pretrain": pretrain, "classify": classify, "finetune": finetune, "tokenize": tokenize}[kind]()

@@ -2,11 +2,13 @@
  * "seconds <s>". The driver (classify.py, finetune.py) runs its rival in turn with it.
  *   side classify MODEL TEXTS OUT THREADS DTYPE       a pass = texts to labels, tokenisation included; labels and logits go to OUT
  *   side finetune MODEL TABLE OUT THREADS DTYPE STEPS a pass = STEPS training steps from fresh state; mean seconds a step
+ *   side pretrain CONFIG.json CORPUS OUT THREADS DTYPE STEPS LENGTH   the same of masked-LM steps, 32 rows; OUT: loss and peak memory
  *   side bound    MODEL TEXTS OUT THREADS DTYPE       a pass = the matrix products of the real tokens alone
  *   side tokenize MODEL TEXTS OUT THREADS DTYPE       a pass = encode every line, offsets included */
 #include "data/pack.h"
 #include "eval/answer.h"
 #include "run/finetune.h"
+#include "run/pretrain_start.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/parallel.h"
@@ -129,13 +131,31 @@ static double finetune(side *s, const char *model, const char *table, int64_t st
     return done.seconds / (double)steps;
 }
 
+static double pretrain(const side *s, const char *config, const char *corpus, int64_t steps, int64_t length) {
+    as_err err = {0};
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s.work", s->out);
+    as_pretrain_job j = {.job = s->job, .recipe = as_pretrain_recipe(), .config = config, .corpus = &corpus, .corpus_count = 1, .objective = "mlm", .out = dir,
+                         .mask_share = 0.15};
+    j.job.model = NULL, j.job.max_length = length, j.recipe.steps = steps;
+    as_pretrain_start p;
+    as_trained done;
+    if (as_pretrain_start_open(&p, &j, &err) != AS_OK) die(&err);
+    const as_trainer t = {.model = p.ses.model, .recipe = &j.recipe, .objective = &p.train};
+    if (as_train(&t, &done, &err) != AS_OK) die(&err);
+    FILE *o = fopen(s->out, "w");
+    if (o) fprintf(o, "%.9g %" PRIu64 "\n", done.loss, as_peak_memory()), fclose(o);
+    as_pretrain_start_close(&p);
+    return done.seconds / (double)steps;
+}
+
 int main(int argc, char **argv) {
     if (argc < 7) return fprintf(stderr, "usage: see the head of bench/side.c\n"), 2;
     as_err err = {0};
     side s = {.job = as_job_defaults(), .out = argv[4]};
     s.job.model = argv[2], s.job.threads = atoi(argv[5]), s.job.dtype = strcmp(argv[6], "bf16") == 0 ? AS_COMPUTE_BF16 : AS_COMPUTE_F32;
-    const bool tune = strcmp(argv[1], "finetune") == 0;
-    if (!tune) {
+    const bool tune = strcmp(argv[1], "finetune") == 0, pre = strcmp(argv[1], "pretrain") == 0 && argc > 8;
+    if (!tune && !pre) {
         if (as_session_open(&s.ses, &s.job, (as_model_opts){.head = AS_HEAD_CLASSIFY, .seed = 1}, &err) != AS_OK) die(&err);
         open_texts(&s, argv[3]);
         s.labels = as_model_num_labels(s.ses.model);
@@ -143,7 +163,8 @@ int main(int argc, char **argv) {
     }
     char line[64];
     while (fgets(line, sizeof line, stdin) && strncmp(line, "go", 2) == 0) {
-        const double t = tune ? finetune(&s, argv[2], argv[3], argc > 7 ? atoll(argv[7]) : 20)
+        const double t = pre ? pretrain(&s, argv[2], argv[3], atoll(argv[7]), atoll(argv[8]))
+                         : tune ? finetune(&s, argv[2], argv[3], argc > 7 ? atoll(argv[7]) : 20)
                          : strcmp(argv[1], "bound") == 0 ? bound(&s) : strcmp(argv[1], "tokenize") == 0 ? tokenize(&s) : classify(&s);
         printf("seconds %.6f\n", t);
         fflush(stdout);
