@@ -431,6 +431,7 @@ typedef struct as_unigram {
     int32_t fallback[256];
     uint64_t hash; /* of the scores */
 } as_unigram;
+int as_real_digits(double x); /* fewest significant digits, 15 to 17, that give x again */
 as_status as_parse_unigram(as_part *self, const as_json *spec, as_loader *ld,
                            as_err *err) AS_CHECKED;
 as_status as_run_unigram(const as_part *self, as_work *w, as_err *err) AS_CHECKED;

@@ -229,6 +229,14 @@ static void write_bpe(as_buf *b, const as_token_train_opts *o, const as_learned 
     as_buf_str(b, "]}");
 }
 
+/* With the fewest digits, and a point whatever the locale. */
+static void write_score(as_buf *b, double x) {
+    const size_t from = b->n;
+    as_buf_fmt(b, "%.*g", as_real_digits(x), x);
+    for (size_t i = from; i < b->n; i++)
+        if (b->p[i] == ',') b->p[i] = '.';
+}
+
 static void write_model(as_buf *b, const as_token_train_opts *o, const as_learned *l) {
     as_buf_str(b, ",\"model\":");
     if (o->model == AS_TOKEN_BPE) {
@@ -248,7 +256,7 @@ static void write_model(as_buf *b, const as_token_train_opts *o, const as_learne
             as_buf_str(b, i > 0 ? ",[" : "[");
             as_buf_json_str(b, l->pieces[i]);
             as_buf_char(b, ',');
-            as_buf_real(b, l->scores[i]);
+            write_score(b, l->scores[i]);
             as_buf_char(b, ']');
         }
         as_buf_str(b, "],\"byte_fallback\":false}");
@@ -314,12 +322,13 @@ as_status as_tokenizer_train(as_buf *json, const as_token_train_opts *given, as_
     as_learned l = {0};
     as_buf bytes = {0};
     AS_TRY(check(&o, err));
+    const double t0 = as_clock();
+    as_status s = AS_OK;
     if (o.model == AS_TOKEN_BPE) {
-        AS_TRY(byte_alphabet(&bytes, o.alphabet, err));
+        s = byte_alphabet(&bytes, o.alphabet, err);
         o.alphabet = as_buf_view(&bytes);
     }
-    const double t0 = as_clock();
-    as_status s = count_words(&words, &o, next, ctx, &seen, err);
+    if (s == AS_OK) s = count_words(&words, &o, next, ctx, &seen, err);
     const double t1 = as_clock();
     if (s == AS_OK)
         s = o.model == AS_TOKEN_UNIGRAM ? as_learn_unigram(&l, &words, &o, err)

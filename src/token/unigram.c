@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- a trie over bytes ---- */
@@ -57,6 +59,41 @@ bool as_trie_add(as_trie *t, as_str piece, int32_t value) {
 }
 
 /* ---- reading ---- */
+int as_real_digits(double x) {
+    for (int digits = 15; digits < 17; digits++) {
+        char text[40];
+        snprintf(text, sizeof text, "%.*e", digits - 1, x);
+        if (strtod(text, NULL) == x) return digits;
+    }
+    return 17;
+}
+
+/* The library's JSON reader takes the digits as a whole number and divides by a power of ten, which is
+ * not always the nearest number; ways of equal score are decided by such last bits. The digits are the
+ * fewest that give x, as all writers of these files have them. */
+static double library_reads(double x) {
+    static const double tens[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (x == 0 || !isfinite(x)) return x;
+    char text[40];
+    uint64_t whole = 0;
+    int exponent, zeros = 0;
+    snprintf(text, sizeof text, "%.*e", as_real_digits(x) - 1, fabs(x));
+    const char *e = strchr(text, 'e');
+    exponent = atoi(e + 1);
+    for (const char *p = text; p < e; p++) {
+        if (*p < '0' || *p > '9') continue;
+        zeros = *p == '0' ? zeros + 1 : 0;
+        whole = whole * 10 + (uint64_t)(*p - '0');
+        if (p > text) exponent--;
+    }
+    for (; zeros > 0; zeros--)
+        whole /= 10, exponent++;
+    if (exponent < -22 || exponent > 22) return x;
+    const double f = exponent < 0 ? (double)whole / tens[-exponent] : (double)whole * tens[exponent];
+    return x < 0 ? -f : f;
+}
+
 static as_status read_piece(as_unigram *m, const as_json *entry, size_t i, char **text, as_loader *ld,
                             as_err *err) {
     const as_json *name = as_json_at(entry, 0), *score = as_json_at(entry, 1);
@@ -67,7 +104,7 @@ static as_status read_piece(as_unigram *m, const as_json *entry, size_t i, char 
                        i + 1);
     const as_str s = as_json_str(name, (as_str){"", 0});
     if (s.n > 0) memcpy(*text, s.p, s.n);
-    m->score[i] = as_json_real(score, 0);
+    m->score[i] = library_reads(as_json_real(score, 0));
     if (m->score[i] < m->min_score) m->min_score = m->score[i];
     m->hash = as_hash64(&m->score[i], sizeof m->score[i], m->hash);
     AS_TRY(as_vocab_add(&ld->t->vocab, (as_str){*text, s.n}, (int32_t)i, err));
