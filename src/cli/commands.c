@@ -76,6 +76,12 @@ static const as_command table[] = {
      "with names, or paths of YAML files, says all about these.",
      "assay tasks sst2", "task       sst2",
      TAKES_FILES, 0, -1, as_cmd_tasks},
+    {"data", "corpus INPUT... | show DIR | verify DIR | contamination CORPUS [TASK]", "text for pre-training: clean, without duplicates, as token ids",
+     "`corpus` reads files, folders or - (text, JSONL, CSV, Parquet, .gz, .zst), cleans them, drops duplicates, and writes token ids into shards "
+     "under --out; every rule counts what it took. An interrupted command goes on when it is given again. `show` prints the counts, `verify` checks "
+     "the digests, `contamination` finds evaluation items that stand in a corpus.",
+     "assay data corpus texts/ --tokenizer assets/tiny-bert --out corpus --heldout 0.01", "train     18,304  41,870  2,051,910",
+     TAKES_CORPUS | TAKES_DATA | TAKES_TASK | TAKES_ITEMS, 1, -1, as_cmd_data},
     {"pull", "REPO[@REV]", "fetch a model or a data set from the Hub into the local cache",
      "REPO is ORG/NAME. Fetches configuration, tokenizer and weights (safetensors, else pytorch_model.bin), checks length and checksum of "
      "each file, and goes on where an earlier pull was cut. Afterwards the id stands for the model everywhere. No other command touches "

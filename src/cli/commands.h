@@ -43,6 +43,7 @@ as_status as_cmd_pull(as_cli *c, as_err *err);
 as_status as_cmd_runs(as_cli *c, as_err *err);
 as_status as_cmd_tasks(as_cli *c, as_err *err);
 as_status as_cmd_tokenizer(as_cli *c, as_err *err);
+as_status as_cmd_data(as_cli *c, as_err *err);
 
 /* help.c: pages for a terminal and for man; completion.c. */
 void as_help_all(as_buf *out);

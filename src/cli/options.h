@@ -34,6 +34,7 @@ typedef enum as_takes {
     TAKES_FILES = 1 << 23, /* where that data lies */
     TAKES_PULL = 1 << 24,
     TAKES_TOKENIZER = 1 << 25, /* it learns a tokenizer */
+    TAKES_CORPUS = 1 << 26,
     TAKES_ALWAYS = 1 << 30
 } as_takes;
 
@@ -72,6 +73,10 @@ typedef struct as_options {
     const char *token_model, *special, *alphabet, *letter_case, *accents; /* of tokenizer */
     int64_t vocab_size, min_frequency, limit_alphabet, max_piece;
     bool prefix_space, line_ends;
+    const char *tokenizer, *doc, *rules, *lang, *run; /* of data */
+    as_texts rule;
+    double heldout;
+    int64_t shard_tokens, ngram;
     as_recipe train;
 } as_options;
 

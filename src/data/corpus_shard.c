@@ -75,7 +75,7 @@ as_status as_shard_parse(as_shard *out, const unsigned char *p, size_t n, const 
     memcpy(&out->head, p, sizeof out->head);
     const as_shard_head *const h = &out->head;
     if (memcmp(h->magic, AS_SHARD_MAGIC, 8) != 0) return damaged(where, "does not begin as a shard does", err);
-    if ((h->id_bytes != 2 && h->id_bytes != 4) || h->zero != 0 || h->more_zero != 0 || h->vocab == 0 || h->vocab > INT32_MAX ||
+    if ((h->id_bytes != 2 && h->id_bytes != 4) || h->zero != 0 || h->position > INT64_MAX || h->vocab == 0 || h->vocab > INT32_MAX ||
         (int)h->id_bytes != as_shard_id_bytes((int64_t)h->vocab) || h->bytes > INT64_MAX)
         return damaged(where, "its header holds what no shard has", err);
     if (!as_shard_lay(&at, h) || at.size != n) {

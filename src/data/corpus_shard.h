@@ -14,7 +14,7 @@
 typedef struct as_shard_head {
     char magic[8]; /* AS_SHARD_MAGIC */
     uint32_t id_bytes, zero;
-    uint64_t docs, segments, tokens, bytes, vocab, more_zero;
+    uint64_t docs, segments, tokens, bytes, vocab, position; /* position: the writer's (corpus_write.h) */
 } as_shard_head;
 #define AS_SHARD_MAGIC "assayCS1"
 enum { AS_SHARD_HEAD_BYTES = 64 };

@@ -21,7 +21,7 @@ typedef struct filling {
     uint64_t docs, segments, tokens, bytes;
     closed_shard *closed;
     size_t n_closed, cap_closed;
-    int64_t docs_closed;
+    int64_t position; /* of the last closed shard */
 } filling;
 
 struct as_corpus_writer {
@@ -30,6 +30,7 @@ struct as_corpus_writer {
     int64_t vocab, shard_tokens;
     int32_t unk;
     int id_bytes;
+    int64_t position;
     uint64_t *uses; /* [vocab] how often each id was written */
     filling part[AS_CORPUS_PARTS];
 };
@@ -80,7 +81,7 @@ static as_status note_closed(filling *f, const char *name, const as_shard_head *
     closed_shard *const c = &f->closed[f->n_closed++];
     *c = (closed_shard){.docs = h->docs, .segments = h->segments, .tokens = h->tokens, .bytes = h->bytes};
     memcpy(c->name, name, sizeof c->name);
-    f->docs_closed += (int64_t)h->docs;
+    f->position = (int64_t)h->position;
     return AS_OK;
 }
 
@@ -144,7 +145,9 @@ void as_corpus_writer_free(as_corpus_writer *w) {
     as_free(w->dir), as_free(w->uses), as_free(w);
 }
 
-int64_t as_corpus_writer_docs(const as_corpus_writer *w, as_corpus_part part) { return w->part[part].docs_closed; }
+bool as_corpus_writer_empty(const as_corpus_writer *w) { return w->part[AS_CORPUS_TRAIN].docs == 0 && w->part[AS_CORPUS_TRAIN].n_closed == 0; }
+void as_corpus_writer_at(as_corpus_writer *w, int64_t position) { w->position = position; }
+int64_t as_corpus_writer_position(const as_corpus_writer *w, as_corpus_part part) { return w->part[part].position; }
 
 /* ---- documents ---- */
 static void add_section(as_writer *out, const void *p, uint64_t bytes) {
@@ -163,7 +166,7 @@ static as_status close_shard(as_corpus_writer *w, as_corpus_part part, as_err *e
     as_status s = as_writer_open(&out, path, err);
     as_free(path);
     if (s != AS_OK) return s;
-    as_shard_head head = {.id_bytes = (uint32_t)w->id_bytes, .docs = f->docs, .segments = f->segments, .tokens = f->tokens, .bytes = f->bytes, .vocab = (uint64_t)w->vocab};
+    as_shard_head head = {.id_bytes = (uint32_t)w->id_bytes, .docs = f->docs, .segments = f->segments, .tokens = f->tokens, .bytes = f->bytes, .vocab = (uint64_t)w->vocab, .position = (uint64_t)w->position};
     memcpy(head.magic, AS_SHARD_MAGIC, sizeof head.magic);
     as_writer_add(&out, &head, sizeof head);
     f->doc_token[f->docs] = f->tokens;

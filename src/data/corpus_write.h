@@ -19,12 +19,15 @@ enum { AS_CORPUS_SHARD_TOKENS = 32 << 20 };
 as_status as_corpus_writer_open(as_corpus_writer **out, const char *dir, const as_tokenizer *tok, const as_corpus_writer_opts *opts,
                                 as_err *err) AS_CHECKED;
 void as_corpus_writer_free(as_corpus_writer *w);
-/* Documents of a part that complete shards hold; right after open: those to be left out when work goes on. */
-int64_t as_corpus_writer_docs(const as_corpus_writer *w, as_corpus_part part);
+/* Where in its input the caller is; shards keep it. Right after open with resume, the position at which the last complete shard of a
+ * part was closed (0 = there is none): what came up to there lies in shards. */
+void as_corpus_writer_at(as_corpus_writer *w, int64_t position);
+int64_t as_corpus_writer_position(const as_corpus_writer *w, as_corpus_part part);
 /* Add a document of `bytes` bytes of UTF-8 text. Empty segments are left out; a document without tokens adds nothing, and
  * *added (may be NULL) is then false. */
 as_status as_corpus_writer_add(as_corpus_writer *w, as_corpus_part part, const as_corpus_segment *segments, int64_t count,
                                int64_t bytes, bool *added, as_err *err) AS_CHECKED;
+bool as_corpus_writer_empty(const as_corpus_writer *w); /* no document for training so far */
 /* Write what is left and the manifest. extra: further members of the manifest, `"name":value,...`, or NULL. */
 as_status as_corpus_writer_finish(as_corpus_writer *w, const char *extra, int threads, as_err *err) AS_CHECKED;
 #endif

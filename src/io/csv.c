@@ -193,7 +193,7 @@ as_status as_csv_parse(as_table *t, size_t begin, char sep, const as_table_opts 
     csv c = {.t = t,
              .p = t->text.p + begin,
              .end = t->text.p + t->text.n,
-             .line = 1,
+             .line = opts->first_line > 0 ? opts->first_line : 1,
              .sep = sep,
              .err = err};
     c.quotes = !opts->no_quotes && opts->max_split <= 0;

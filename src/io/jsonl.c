@@ -415,7 +415,9 @@ static as_status array(scan *s, int64_t limit) {
 }
 
 as_status as_jsonl_parse(as_table *t, size_t begin, const as_table_opts *opts, as_err *err) {
-    scan s = {.t = t, .p = t->text.p + begin, .end = t->text.p + t->text.n, .line = 1, .err = err};
+    scan s = {.t = t, .p = t->text.p + begin, .end = t->text.p + t->text.n, 
+              .line = opts->first_line > 0 ? opts->first_line : 1, .err = err};
+    const int64_t first = s.line;
     char *const start = s.line_begin = s.p;
     s.lossy = opts->encoding == AS_UTF8_LOSSY;
     skip_space(&s);
@@ -424,7 +426,7 @@ as_status as_jsonl_parse(as_table *t, size_t begin, const as_table_opts *opts, a
         status = array(&s, opts->limit);
     } else {
         s.p = start;
-        s.line = 1;
+        s.line = first;
         status = lines(&s, opts->limit);
     }
     as_free(s.slots);

@@ -120,8 +120,8 @@ static as_status check_options(const as_table *t, const as_table_opts *opts, as_
 
 /* Encodings: t->text becomes valid UTF-8. */
 
-static as_status fail_encoding(const as_table *t, size_t at, as_err *err) {
-    int64_t line = 1;
+static as_status fail_encoding(const as_table *t, size_t at, const as_table_opts *opts, as_err *err) {
+    int64_t line = opts->first_line > 0 ? opts->first_line : 1;
     size_t begin = 0;
     for (const char *p = t->text.p; (p = memchr(p, '\n', at - (size_t)(p - t->text.p))) != NULL;) {
         begin = (size_t)(++p - t->text.p);
@@ -140,13 +140,14 @@ static as_status fail_encoding(const as_table *t, size_t at, as_err *err) {
 }
 
 /* *begin: the first byte behind a byte-order mark. */
-static as_status decode(as_table *t, as_encoding encoding, size_t *begin, as_err *err) {
+static as_status decode(as_table *t, const as_table_opts *opts, size_t *begin, as_err *err) {
+    const as_encoding encoding = opts->encoding;
     const as_str all = as_buf_view(&t->text);
     *begin = all.n >= 3 && memcmp(all.p, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     const as_str body = {all.p + *begin, all.n - *begin};
     const size_t valid = encoding == AS_LATIN1 ? 0 : as_utf8_valid_prefix(body.p, body.n);
     if (valid == body.n) return ASSAY_OK;
-    if (encoding == AS_UTF8) return fail_encoding(t, *begin + valid, err);
+    if (encoding == AS_UTF8) return fail_encoding(t, *begin + valid, opts, err);
     as_buf decoded = {0};
     if (encoding == AS_LATIN1)
         as_latin1_to_utf8(&decoded, body);
@@ -180,7 +181,7 @@ static as_status parse(as_table *t, const as_table_opts *opts, as_err *err) {
     AS_TRY(check_options(t, opts, format, err));
     if (t->text.n == 0) return fail_no_records(t, err);
     if (format == AS_TABLE_PARQUET) return as_parquet_parse(t, opts, as_mem_limit() / 2, err);
-    AS_TRY(decode(t, opts->encoding, &begin, err));
+    AS_TRY(decode(t, opts, &begin, err));
     if (begin == t->text.n) return fail_no_records(t, err);
     const char sep = opts->sep != '\0' ? opts->sep : format == AS_TABLE_TSV ? '\t' : ',';
     if (format == AS_TABLE_JSONL)

@@ -33,6 +33,7 @@ typedef struct as_table_opts {
                             unless no_header) */
     as_encoding encoding;
     int64_t limit; /* rows; 0 = all */
+    int64_t first_line; /* number of the text's first line in its file; 0 = 1 (pieces of a file) */
 } as_table_opts;
 
 typedef struct as_table as_table;
