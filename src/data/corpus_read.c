@@ -222,6 +222,13 @@ static bool only_blank(as_str t) {
     return true;
 }
 
+static void advance(as_source *s, size_t n) {
+    s->line += lines_in(s->rest.p, n);
+    memmove(s->rest.p, s->rest.p + n, s->rest.n - n);
+    s->rest.n -= n;
+    s->first = false;
+}
+
 static as_status hand_out(as_source *s, size_t n, as_raw *raw, as_err *err) {
     const bool headed = !s->first && s->header.n > 0;
     raw->path = s->path, raw->where = s->where, raw->format = s->format;
@@ -229,10 +236,7 @@ static as_status hand_out(as_source *s, size_t n, as_raw *raw, as_err *err) {
     if (headed) as_buf_add(&raw->text, s->header.p, s->header.n);
     as_buf_add(&raw->text, s->rest.p, n);
     if (raw->text.failed || s->header.failed) return as_fail_nomem(err, s->where, n);
-    s->line += lines_in(s->rest.p, n);
-    memmove(s->rest.p, s->rest.p + n, s->rest.n - n);
-    s->rest.n -= n;
-    s->first = false;
+    advance(s, n);
     return AS_OK;
 }
 
@@ -256,9 +260,13 @@ as_status as_source_next(as_source *s, as_raw *raw, bool *more, as_err *err) {
             cut = cut_of(s);
             if (cut == 0 && s->rest.n > AS_RECORD_MOST) return too_large(s, err);
         }
+        if (s->first && !s->end && cut == s->header.n) { /* a header alone would be no table */
+            advance(s, cut);
+            continue;
+        }
         if (s->end) cut = s->rest.n;
         const bool headed = !s->first && s->header.n > 0;
-        const bool any = cut > 0 && !(headed && only_blank((as_str){s->rest.p, cut})); /* a header alone would be no table */
+        const bool any = cut > 0 && !(headed && only_blank((as_str){s->rest.p, cut}));
         if (any) AS_TRY(hand_out(s, cut, raw, err));
         if (s->end) as_stream_close(s->stream), s->stream = NULL;
         if (any) return *more = true, AS_OK;
