@@ -88,7 +88,7 @@ for i in $(seq 20); do awk -v seed="$i" 'BEGIN {srand(seed)} NF {for (k = 0; k <
 big=(data corpus long.txt zh.txt --tokenizer "$model" --heldout 0.1 --shard-tokens 100000 --quiet)
 "$ASSAY" "${big[@]}" --out whole >/dev/null 2>&1
 kills=0 rounds=${ASSAY_FULL:+60}
-for i in $(seq 1 "${rounds:-12}"); do
+for i in $(seq 1 "${rounds:-8}"); do
     [[ -e k/corpus.json ]] && rm -rf k
     "$ASSAY" "${big[@]}" --out k >/dev/null 2>&1 &
     pid=$!
@@ -99,7 +99,7 @@ done
 run "${big[@]}" --out k
 check killed_and_given_again_the_bytes_are_the_same both works same_files whole k
 check nothing_is_left_of_the_work test -z "$(find k -name '*.tmp*' -o -name work)"
-check it_was_killed test "$kills" -gt 3
+check it_was_killed test "$kills" -gt 2
 
 # --- contamination ---
 {
