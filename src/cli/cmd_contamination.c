@@ -36,7 +36,7 @@ static as_status nomem(as_err *err) { return as_fail_nomem(err, "the items", 0);
 
 static as_status open_data(checking *k, as_cli *c, as_err *err) {
     as_data_cols cols;
-    AS_TRY(as_cli_task(c, TASK_PREDICT, err));
+    AS_TRY(as_cli_task(c, TASK_ITEMS, err));
     if (c->p.o.data == NULL) return AS_OK;
     AS_TRY(as_cli_cols(&cols, c, err));
     cols.label_ignored = true;

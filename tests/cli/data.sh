@@ -74,6 +74,8 @@ run data corpus text.txt --tokenizer "$model" --out e3 --rule min-words=1000
 fails nothing_left 4 'none is left' 'min-words took [0-9]+'
 run data show tree
 fails no_corpus 3 'tree/corpus.json' 'no finished corpus'
+run data corpus text.txt --tokenizer "$model" --out e3 --limit 5
+fails options_of_other_verbs_are_refused 2 'data corpus does not take --limit'
 run data frobnicate
 fails unknown_verb 2 'expected .corpus INPUT'
 cp -r c d && printf 'x' | dd of=d/train-00000.bin bs=1 seek=200 conv=notrunc 2>/dev/null
@@ -153,5 +155,11 @@ run data contamination c --data "$data" --run "$number" --quiet
 check items_of_another_data_set_are_named test "$status" = 2
 run data contamination c
 fails items_are_needed 2 'needs items'
+if [[ -d ${ASSAY_DATA:-}/sst ]]; then
+    run data contamination c sst2 --quiet
+    check contamination_of_a_task both works says '^items +1,821;'
+else
+    echo 'skip contamination_of_a_task: no sst in ASSAY_DATA'
+fi
 run data contamination c sst3
 check unknown_task test "$status" = 2
