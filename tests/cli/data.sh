@@ -100,7 +100,7 @@ for i in $(seq 1 "${rounds:-8}"); do
 done
 run "${big[@]}" --out k
 check killed_and_given_again_the_bytes_are_the_same both works same_files whole k
-check nothing_is_left_of_the_work test -z "$(find k -name '*.tmp*' -o -name work)"
+check nothing_is_left_of_the_work test -z "$(find k -name '*.tmp*' -o -name work -o -name lock)"
 check it_was_killed test "$kills" -gt 2
 
 # --- contamination ---

@@ -199,6 +199,12 @@ static void test_corpus_counts_what_it_drops(void **state) {
     must(as_corpus_rules_set(&o.rules, "boilerplate=6", &err), err);
     s = build(&o);
     assert_true(s.drop[AS_RULE_BOILERPLATE].lines == 0 && s.docs[0] == 7);
+    file_make(p.in, "b.txt", "good caf\xC3\xA9 film\n\ngood caf\x65\xCC\x81 film"); /* one text in two forms */
+    s = build(&o);
+    assert_true(s.drop[AS_RULE_NFC].lines == 1 && s.drop[AS_RULE_EXACT].docs == 2);
+    must(as_corpus_rules_set(&o.rules, "nfc=off", &err), err);
+    s = build(&o);
+    assert_true(s.drop[AS_RULE_NFC].lines == 0 && s.drop[AS_RULE_EXACT].docs == 1);
     o.lang = "zh";
     assert_int_equal(as_corpus_build(&o, &s, &err), AS_FORMAT); /* nothing is left, and the rule is named */
     assert_non_null(strstr(err.hint, "lang"));
