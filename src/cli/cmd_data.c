@@ -86,6 +86,7 @@ static void print_summary(as_buf *b, const as_corpus_summary *s, const char *dir
         as_buf_fmt(b, "read      %s file%s, ", as_out_whole(s->files).s, s->files == 1 ? "" : "s");
         as_buf_fmt(b, "%s documents, ", as_out_whole(s->in_docs).s);
         as_buf_fmt(b, "%s lines, %s\n", as_out_whole(s->in_lines).s, as_out_bytes((uint64_t)s->in_bytes).s);
+        if (s->replaced > 0) as_buf_fmt(b, "replaced  %s invalid sequences of UTF-8\n", as_out_whole(s->replaced).s);
         print_rules(b, s);
     }
     print_parts(b, s);

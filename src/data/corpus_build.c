@@ -83,7 +83,7 @@ static as_status read_block(as_build *b, const as_raw *raw, int64_t block, as_er
     AS_TRY(is_done(b, b->boilerplate ? 'a' : 'b', block, counts.source, &done, err));
     if (done) return AS_OK;
     taking t = {&docs, &b->o->rules, &counts};
-    as_status s = as_raw_documents(raw, &b->o->read, take, &t, err);
+    as_status s = as_raw_documents(raw, &b->o->read, take, &t, &counts.replaced, err);
     const as_docs_view view = view_of(&docs);
     if (s == AS_OK) s = b->boilerplate ? write_lines(b, &view, &counts, block, err) : as_filter_block(b, &view, &counts, block, err);
     as_docs_free(&docs);
@@ -344,8 +344,8 @@ static as_status claim_folder(const as_build *b, const as_file_list *files, cons
 /* ---- the manifest's own part ---- */
 static as_status describe_build(as_buf *m, const as_build *b, const as_file_list *files, const char *key, as_err *err) {
     static const char *const units[] = {"blank", "line", "file"};
-    as_buf_fmt(m, "\"key\":\"%s\",\n \"source\":{\"docs\":%" PRId64 ",\"lines\":%" PRId64 ",\"bytes\":%" PRId64 ",\"unit\":\"%s\",\"files\":[", key, b->sum.docs, b->sum.lines,
-               b->sum.bytes, units[b->o->read.unit]);
+    as_buf_fmt(m, "\"key\":\"%s\",\n \"source\":{\"docs\":%" PRId64 ",\"lines\":%" PRId64 ",\"bytes\":%" PRId64 ",\"replaced\":%" PRId64 ",\"unit\":\"%s\",\"files\":[", key,
+               b->sum.docs, b->sum.lines, b->sum.bytes, b->sum.replaced, units[b->o->read.unit]);
     for (int64_t i = 0; i < files->n; i++) {
         if (i > 0) as_buf_char(m, ',');
         as_buf_json_str(m, as_str_of(files->path[i]));

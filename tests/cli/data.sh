@@ -60,7 +60,7 @@ printf 'good\n\nbad \377 film\n' >bad.txt
 run data corpus bad.txt --tokenizer "$model" --out e
 fails invalid_utf8_names_the_line 4 'bad.txt:3: byte 5 is not valid UTF-8' 'utf-8-lossy'
 run data corpus bad.txt --tokenizer "$model" --out e --encoding utf-8-lossy --quiet
-check and_can_be_replaced works
+check and_can_be_replaced both works says '^replaced  1 invalid'
 printf '{"text":"a"}\n{"text":}\n' >bad.jsonl
 run data corpus bad.jsonl --tokenizer "$model" --out e2
 fails bad_json_names_the_line 4 'bad.jsonl:2: byte 9'
@@ -148,7 +148,7 @@ number=$("$ASSAY" runs --json | grep '"command":"eval"' | tail -1 | sed 's/.*"ru
 run data contamination c --run "$number" --quiet
 check contamination_scores_the_clean_part both works says '^clean +accuracy [0-9.]+ \['
 check contamination_scores_the_other_part says '^contaminated +accuracy [0-9.]+ \['
-check contamination_tests_the_difference says '^difference +[-0-9.]+ less on clean items.*fisher exact'
+check contamination_tests_the_difference says '^difference +-?[0-9.]+ \[-?[0-9.]+, -?[0-9.]+\] between.*'
 run data contamination c --data items.csv --run "$number" --quiet
 check contamination_matches_a_run_with_data both works says '^clean +accuracy'
 run data contamination c --data "$data" --run "$number" --quiet
