@@ -85,6 +85,10 @@ cp c/train-00000.bin d/ && truncate -s -8 d/heldout-00000.bin
 run data verify d
 fails a_cut_shard_is_named 4 'd/heldout-00000.bin: '
 
+cp c/heldout-00000.bin d/ && printf ' ' >>d/tokenizer.json
+run data verify d
+fails a_changed_tokenizer_is_named 4 'd/tokenizer.json: damaged'
+
 # --- killed at any moment, the same command ends in the same bytes ---
 for i in $(seq 20); do awk -v seed="$i" 'BEGIN {srand(seed)} NF {for (k = 0; k < 20; k++) $0 = $0 " " int(rand() * 99999)} {print}' text.txt; done >long.txt
 big=(data corpus long.txt zh.txt --tokenizer "$model" --heldout 0.1 --shard-tokens 100000 --quiet)
