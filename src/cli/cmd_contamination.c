@@ -36,7 +36,7 @@ static as_status nomem(as_err *err) { return as_fail_nomem(err, "the items", 0);
 
 static as_status open_data(checking *k, as_cli *c, as_err *err) {
     as_data_cols cols;
-    AS_TRY(as_cli_task(c, TASK_PREDICT, err));
+    AS_TRY(as_cli_task(c, TASK_ITEMS, err));
     if (c->p.o.data == NULL) return AS_OK;
     AS_TRY(as_cli_cols(&cols, c, err));
     cols.label_ignored = true;
@@ -186,6 +186,33 @@ static void print_row(as_cli *c, const as_slice_row *r, const char *metric) {
                as_out_whole(r->n).s);
 }
 
+/* Zou and Donner 2008 (MOVER): the interval of a difference of two independent numbers from the interval of each; of shares
+ * with Wilson's, Newcombe's 1998. rows: clean, contaminated; the difference is the second less the first. */
+typedef struct difference { double value, low, high; } difference;
+static difference difference_of(const as_slice_row *rows) {
+    const as_slice_row *const a = &rows[1], *const b = &rows[0];
+    const double d = a->score - b->score;
+    return (difference){d, d - hypot(a->score - a->low, b->high - b->score), d + hypot(a->high - a->score, b->score - b->low)};
+}
+
+static void print_difference(as_cli *c, const as_slice_row *rows, size_t count) {
+    as_buf *const b = &c->out.buf;
+    if (count != 2) {
+        if (!c->p.o.json) as_buf_fmt(b, "difference    none to see: all items are %s\n", count > 0 ? rows[0].value : "");
+        return;
+    }
+    const difference d = difference_of(rows);
+    if (c->p.o.json) {
+        as_buf_str(b, "{\"kind\":\"difference\",\"value\":"), as_buf_real(b, d.value);
+        as_buf_str(b, ",\"low\":"), as_buf_real(b, d.low), as_buf_str(b, ",\"high\":"), as_buf_real(b, d.high);
+        as_buf_str(b, ",\"p\":"), as_buf_real(b, rows[0].p), as_buf_str(b, "}\n");
+        return;
+    }
+    as_buf_fmt(b, "difference    %s [%s, %s] between them, unpaired (they share no item), p %.4f", as_out_number(d.value, 4).s, as_out_number(d.low, 4).s,
+               as_out_number(d.high, 4).s, rows[0].p);
+    as_buf_fmt(b, " (%s)\n", rows[0].test_method != NULL ? rows[0].test_method : "no test");
+}
+
 static const char *metric_of(const as_cli *c, const as_stored *s) {
     if (c->p.o.metric != NULL) return c->p.o.metric;
     return s->p.kind == AS_PRED_CLASS ? "accuracy" : s->p.kind == AS_PRED_VALUE ? "pearson" : "f1(micro)";
@@ -202,11 +229,7 @@ static as_status print_subsets(as_cli *c, checking *k, as_err *err) {
     as_buf *const b = &c->out.buf;
     if (!c->p.o.json) as_buf_fmt(b, "\nrun %" PRId64 ", %s on %s\n", k->stored.run, k->stored.model, k->stored.task);
     for (size_t i = 0; i < count; i++) print_row(c, &rows[i], metric);
-    if (!c->p.o.json && count == 2)
-        as_buf_fmt(b, "difference    %s less on clean items than on contaminated ones, p %.4f (%s; the subsets share no item, so it is unpaired)\n",
-                   as_out_number(-rows[0].diff, 4).s, rows[0].p, rows[0].test_method);
-    else if (!c->p.o.json)
-        as_buf_fmt(b, "difference    none to see: all items are %s\n", count > 0 ? rows[0].value : "");
+    print_difference(c, rows, count);
     as_slice_rows_free(rows, count);
     return AS_OK;
 }

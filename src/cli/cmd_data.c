@@ -5,6 +5,7 @@
 #include "data/corpus_minhash.h"
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- what a corpus is ---- */
@@ -85,6 +86,7 @@ static void print_summary(as_buf *b, const as_corpus_summary *s, const char *dir
         as_buf_fmt(b, "read      %s file%s, ", as_out_whole(s->files).s, s->files == 1 ? "" : "s");
         as_buf_fmt(b, "%s documents, ", as_out_whole(s->in_docs).s);
         as_buf_fmt(b, "%s lines, %s\n", as_out_whole(s->in_lines).s, as_out_bytes((uint64_t)s->in_bytes).s);
+        if (s->replaced > 0) as_buf_fmt(b, "replaced  %s invalid sequences of UTF-8\n", as_out_whole(s->replaced).s);
         print_rules(b, s);
     }
     print_parts(b, s);
@@ -170,14 +172,34 @@ static as_status verify(as_cli *c, as_err *err) {
     return AS_OK;
 }
 
+/* The command's options are those of all its verbs; one that this verb does not read is an error, not a silence. */
+static as_status check_options(const as_cli *c, const char *verb, const char *takes, as_err *err) {
+    const as_option *rows;
+    const size_t n = as_option_table(&rows);
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, " %s ", rows[i].name);
+        if (!c->p.given[i] || strstr(takes, name) != NULL || strstr(" json quiet recipe help ", name) != NULL) continue;
+        (void)as_fail(err, AS_USAGE, "data %s does not take --%s", verb, rows[i].name);
+        as_hint(err, "docs/corpus.md says what it takes.");
+        return AS_USAGE;
+    }
+    return AS_OK;
+}
+
 as_status as_cmd_data(as_cli *c, as_err *err) {
-    static const struct { const char *name; int least, most; as_status (*run)(as_cli *c, as_err *err); } verbs[] = {
-        {"corpus", 1, -1, build}, {"show", 2, 2, show}, {"verify", 2, 2, verify}, {"contamination", 2, 3, as_data_contamination},
+    static const struct { const char *name; int least, most; as_status (*run)(as_cli *c, as_err *err); const char *takes; } verbs[] = {
+        {"corpus", 1, -1, build, " text sep no-quotes encoding tokenizer doc rules rule lang heldout shard-tokens threads again out "},
+        {"show", 2, 2, show, " "},
+        {"verify", 2, 2, verify, " threads "},
+        {"contamination", 2, 3, as_data_contamination,
+         " data task split data-dir text pair id sep max-split no-quotes no-header columns encoding limit run ngram threads seed db metric level items "},
     };
     const char *const verb = c->p.args[0];
     for (size_t i = 0; i < AS_COUNT(verbs); i++) {
         if (strcmp(verb, verbs[i].name) != 0) continue;
         if (c->p.arg_count < verbs[i].least || (verbs[i].most > 0 && c->p.arg_count > verbs[i].most)) break;
+        AS_TRY(check_options(c, verb, verbs[i].takes, err));
         AS_TRY(verbs[i].run(c, err));
         return as_out_flush(&c->out, true, err);
     }

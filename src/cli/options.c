@@ -79,8 +79,9 @@ static const as_option table[] = {
     {"top", "N", NULL, "words to show for each mask", GROUP_WORK, TAKES_TOP, OPTION_INT, AT(top), 1, 1000},
     {"recipe", "FILE", NULL, "YAML file with any options as keys; the command line wins", GROUP_WORK, TAKES_ALWAYS, OPTION_TEXT, AT(recipe), 0, 0},
     /* --- training --- */
-    {"out", "PATH", NULL, "folder for checkpoints; one that holds another run's result is refused. report: the page; also -o", GROUP_WORK, TAKES_TRAIN | TAKES_REPORT | TAKES_PRETRAIN | TAKES_CORPUS, OPTION_TEXT, AT(out), 0, 0},
+    {"out", "PATH", NULL, "folder for checkpoints; one that holds another run's result is refused. report: the page; also -o", GROUP_WORK, TAKES_TRAIN | TAKES_REPORT | TAKES_PRETRAIN, OPTION_TEXT, AT(out), 0, 0},
     {"out", "DIR", NULL, "folder for tokenizer.json and the files beside it; it must be empty or not exist; also -o", GROUP_WORK, TAKES_TOKENIZER, OPTION_TEXT, AT(out), 0, 0},
+    {"out", "DIR", NULL, "folder for the corpus; one that holds another is refused; also -o", GROUP_WORK, TAKES_CORPUS, OPTION_TEXT, AT(out), 0, 0},
     {"dry-run", NULL, NULL, "print time and memory, and do nothing", GROUP_WORK, TAKES_TRAIN | TAKES_SLICE | TAKES_PRETRAIN, OPTION_FLAG, AT(dry_run), 0, 0},
     {"folds", "N", NULL, "cross-validate with N fresh trainings; saves no checkpoint", GROUP_TRAINING, TAKES_FOLDS, OPTION_INT, AT(folds), 2, 1000},
     {"seeds", "K", NULL, "trainings of each model: seed, seed + 1, ...", GROUP_TRAINING, TAKES_BENCH, OPTION_INT, AT(seeds), 1, 1000},

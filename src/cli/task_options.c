@@ -139,7 +139,7 @@ as_status as_cli_task(as_cli *c, as_task_use use, as_err *err) {
     AS_TRY(as_task_open(&t, o->task, &c->arena, err));
     if (use == TASK_PREDICT && (o->file || c->p.arg_count > 1)) return as_fail(err, AS_USAGE, "predict: texts and --task at once");
     fill_table(o, &t);
-    if (use == TASK_PREDICT) return fill_scored(c, &t, false, err);
+    if (use == TASK_PREDICT || use == TASK_ITEMS) return fill_scored(c, &t, false, err);
     AS_TRY(fill_labels(c, &t, err));
     return use == TASK_EVAL ? fill_scored(c, &t, true, err) : use == TASK_FINETUNE ? fill_finetune(c, &t, err) : fill_bench(c, &t, err);
 }

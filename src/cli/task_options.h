@@ -4,10 +4,10 @@
 
 #include "cli/job_options.h"
 
-typedef enum as_task_use { TASK_EVAL, TASK_PREDICT, TASK_FINETUNE, TASK_BENCH } as_task_use;
+typedef enum as_task_use { TASK_EVAL, TASK_PREDICT, TASK_FINETUNE, TASK_BENCH, TASK_ITEMS } as_task_use;
 
 /* Fill the options from the task of --task, before anything reads them; nothing without --task.
- *   eval      data: test if its labels are public, else dev, or --split        predict: test, else dev
+ *   eval      data: test if its labels are public, else dev, or --split        predict, items: test, else dev
  *   finetune  data: train, or --split; dev: dev, unless --dev-fraction or --folds says otherwise
  *   bench     data: train; scored: test if its labels are public, else dev, or --split; dev: dev, unless that is scored.
  *             --split train, or any when there is no train: all happens inside that part

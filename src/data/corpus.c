@@ -20,6 +20,7 @@ struct as_corpus {
     char digest[65];
     int64_t vocab;
     part_of part[AS_CORPUS_PARTS];
+    part_of tokenizer; /* its files: paths and digests */
 };
 
 /* ---- the manifest ---- */
@@ -40,9 +41,8 @@ static bool is_file_name(as_str s) {
     return s.n > 0 && s.n < 200 && s.p[0] != '.' && memchr(s.p, '/', s.n) == NULL && memchr(s.p, '\0', s.n) == NULL;
 }
 
-static as_status open_shard(as_corpus *c, part_of *p, const char *dir, const as_json *row, as_err *err) {
-    const as_str file = as_json_str(as_json_get(row, "file"), (as_str){NULL, 0}), hex = as_json_str(as_json_get(row, "sha256"), (as_str){NULL, 0});
-    if (file.p == NULL || !is_file_name(file) || !is_hex64(hex)) return bad(c, "a shard needs \"file\" and \"sha256\"", err);
+/* Path and digest of the next file of p. */
+static as_status note_file(part_of *p, const char *dir, as_str file, as_str hex, as_err *err) {
     char *const name = as_strndup(file.p, file.n);
     char *const path = name != NULL ? as_path_join(dir, name) : NULL;
     as_free(name);
@@ -50,6 +50,14 @@ static as_status open_shard(as_corpus *c, part_of *p, const char *dir, const as_
     p->path[p->n] = path;
     memcpy(p->digest[p->n].hex, hex.p, 64);
     p->digest[p->n].hex[64] = '\0';
+    return AS_OK;
+}
+
+static as_status open_shard(as_corpus *c, part_of *p, const char *dir, const as_json *row, as_err *err) {
+    const as_str file = as_json_str(as_json_get(row, "file"), (as_str){NULL, 0}), hex = as_json_str(as_json_get(row, "sha256"), (as_str){NULL, 0});
+    if (file.p == NULL || !is_file_name(file) || !is_hex64(hex)) return bad(c, "a shard needs \"file\" and \"sha256\"", err);
+    AS_TRY(note_file(p, dir, file, hex, err));
+    const char *const path = p->path[p->n];
     as_shard *const s = &p->shard[p->n];
     AS_TRY(as_shard_open(s, path, err));
     p->n++;
@@ -79,6 +87,22 @@ static as_status open_part(as_corpus *c, as_corpus_part part, const char *dir, c
     return AS_OK;
 }
 
+static as_status note_tokenizer(as_corpus *c, const char *dir, const as_json *files, as_err *err) {
+    part_of *const p = &c->tokenizer;
+    const size_t n = as_json_count(files);
+    if (as_json_typeof(files) != AS_JSON_OBJECT || n > 100) return bad(c, "\"tokenizer\" names no files", err);
+    p->path = as_calloc(n + 1, sizeof *p->path);
+    p->digest = as_calloc(n + 1, sizeof *p->digest);
+    if (p->path == NULL || p->digest == NULL) return as_fail_nomem(err, "a corpus", n);
+    for (as_json_iter *it = as_json_first(files); it != NULL; it = as_json_next(files, it)) {
+        const as_str name = as_json_iter_key(it), hex = as_json_str(as_json_iter_value(it), (as_str){NULL, 0});
+        if (!is_file_name(name) || !is_hex64(hex)) return bad(c, "a file of the tokenizer has no SHA-256", err);
+        AS_TRY(note_file(p, dir, name, hex, err));
+        p->n++;
+    }
+    return AS_OK;
+}
+
 static as_status open_all(as_corpus *c, const char *dir, const as_json *doc, as_err *err) {
     const as_str digest = as_json_str(as_json_get(doc, "digest"), (as_str){NULL, 0});
     if (as_json_int(as_json_get(doc, "assay_corpus"), 0) != 1) return bad(c, "is no manifest of a corpus of version 1", err);
@@ -86,6 +110,7 @@ static as_status open_all(as_corpus *c, const char *dir, const as_json *doc, as_
     if (c->vocab <= 0 || c->vocab > INT32_MAX) return bad(c, "\"vocab\" is no number of tokens", err);
     if (digest.p == NULL || !is_hex64(digest)) return bad(c, "\"digest\" is no SHA-256", err);
     memcpy(c->digest, digest.p, 64);
+    AS_TRY(note_tokenizer(c, dir, as_json_get(doc, "tokenizer"), err));
     for (int p = 0; p < AS_CORPUS_PARTS; p++) AS_TRY(open_part(c, (as_corpus_part)p, dir, as_json_get(doc, "parts"), err));
     return AS_OK;
 }
@@ -115,8 +140,8 @@ as_status as_corpus_open(as_corpus **out, const char *dir, as_err *err) {
 
 void as_corpus_close(as_corpus *c) {
     if (c == NULL) return;
-    for (int k = 0; k < AS_CORPUS_PARTS; k++) {
-        part_of *const p = &c->part[k];
+    for (int k = 0; k <= AS_CORPUS_PARTS; k++) {
+        part_of *const p = k < AS_CORPUS_PARTS ? &c->part[k] : &c->tokenizer;
         for (int64_t i = 0; p->shard != NULL && i < p->n; i++) as_shard_close(&p->shard[i]);
         for (int64_t i = 0; p->path != NULL && i <= p->n; i++) as_free(p->path[i]); /* one more when its shard did not open */
         as_free(p->shard), as_free(p->path), as_free(p->digest), as_free(p->first);
@@ -128,11 +153,11 @@ void as_corpus_close(as_corpus *c) {
 typedef struct checking { const as_corpus *c; as_status *status; as_err *err; } checking;
 
 static const char *wanted(const as_corpus *c, int64_t i, const char **path) {
-    const int64_t train = c->part[AS_CORPUS_TRAIN].n;
-    const part_of *const p = &c->part[i < train ? AS_CORPUS_TRAIN : AS_CORPUS_HELDOUT];
-    const int64_t k = i < train ? i : i - train;
-    *path = p->path[k];
-    return p->digest[k].hex;
+    const part_of *const parts[] = {&c->part[AS_CORPUS_TRAIN], &c->part[AS_CORPUS_HELDOUT], &c->tokenizer};
+    int k = 0;
+    while (i >= parts[k]->n) i -= parts[k++]->n;
+    *path = parts[k]->path[i];
+    return parts[k]->digest[i].hex;
 }
 
 static void check_one(void *ctx, int64_t i, int thread) {
@@ -147,7 +172,7 @@ static void check_one(void *ctx, int64_t i, int thread) {
 }
 
 as_status as_corpus_verify(const as_corpus *c, int threads, as_err *err) {
-    const int64_t n = c->part[AS_CORPUS_TRAIN].n + c->part[AS_CORPUS_HELDOUT].n;
+    const int64_t n = c->part[AS_CORPUS_TRAIN].n + c->part[AS_CORPUS_HELDOUT].n + c->tokenizer.n;
     checking k = {c, as_calloc((size_t)n + 1, sizeof *k.status), as_calloc((size_t)n + 1, sizeof *k.err)};
     as_status s = k.status != NULL && k.err != NULL ? AS_OK : as_fail_nomem(err, "a check of a corpus", (size_t)n);
     if (s == AS_OK) as_parallel_dynamic(threads, n, check_one, &k);

@@ -3,11 +3,13 @@
 #include "base/parallel.h"
 #include "data/corpus_stage.h"
 #include "io/json.h"
-#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +23,9 @@ char *as_build_path(const as_build *b, char kind, int64_t block) {
 
 static as_status interrupted(const as_build *b, as_err *err) {
     if (b->o->stop == NULL || !b->o->stop()) return AS_OK;
-    return as_fail(err, AS_INTERRUPTED, "interrupted while reading");
+    (void)as_fail(err, AS_INTERRUPTED, "interrupted while reading");
+    as_hint(err, "The same command goes on where it was.");
+    return AS_INTERRUPTED;
 }
 
 /* ---- read and filter ---- */
@@ -79,7 +83,7 @@ static as_status read_block(as_build *b, const as_raw *raw, int64_t block, as_er
     AS_TRY(is_done(b, b->boilerplate ? 'a' : 'b', block, counts.source, &done, err));
     if (done) return AS_OK;
     taking t = {&docs, &b->o->rules, &counts};
-    as_status s = as_raw_documents(raw, &b->o->read, take, &t, err);
+    as_status s = as_raw_documents(raw, &b->o->read, take, &t, &counts.replaced, err);
     const as_docs_view view = view_of(&docs);
     if (s == AS_OK) s = b->boilerplate ? write_lines(b, &view, &counts, block, err) : as_filter_block(b, &view, &counts, block, err);
     as_docs_free(&docs);
@@ -340,8 +344,8 @@ static as_status claim_folder(const as_build *b, const as_file_list *files, cons
 /* ---- the manifest's own part ---- */
 static as_status describe_build(as_buf *m, const as_build *b, const as_file_list *files, const char *key, as_err *err) {
     static const char *const units[] = {"blank", "line", "file"};
-    as_buf_fmt(m, "\"key\":\"%s\",\n \"source\":{\"docs\":%" PRId64 ",\"lines\":%" PRId64 ",\"bytes\":%" PRId64 ",\"unit\":\"%s\",\"files\":[", key, b->sum.docs, b->sum.lines,
-               b->sum.bytes, units[b->o->read.unit]);
+    as_buf_fmt(m, "\"key\":\"%s\",\n \"source\":{\"docs\":%" PRId64 ",\"lines\":%" PRId64 ",\"bytes\":%" PRId64 ",\"replaced\":%" PRId64 ",\"unit\":\"%s\",\"files\":[", key,
+               b->sum.docs, b->sum.lines, b->sum.bytes, b->sum.replaced, units[b->o->read.unit]);
     for (int64_t i = 0; i < files->n; i++) {
         if (i > 0) as_buf_char(m, ',');
         as_buf_json_str(m, as_str_of(files->path[i]));
@@ -406,19 +410,42 @@ static as_status run(as_build *b, const as_file_list *files, const char *key, as
     return AS_OK;
 }
 
+/* One process at a time builds into a folder; a killed one lets go. *fd -1 where the file system knows no locks. */
+static as_status lock_folder(const as_build *b, int *fd, as_err *err) {
+    char *const path = as_path_join(b->o->out, "lock");
+    if (path == NULL) return as_build_nomem(err);
+    *fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    const int error = *fd < 0 ? errno : flock(*fd, LOCK_EX | LOCK_NB) != 0 ? errno : 0;
+    as_status s = AS_OK;
+    if (*fd < 0) s = as_fail(err, AS_IO, "%s: cannot be written: %s", path, strerror(error));
+    else if (error == EWOULDBLOCK) s = as_fail(err, AS_IO, "%s: another process builds a corpus here", b->o->out);
+    as_free(path);
+    return s;
+}
+
+static void unlock_folder(const as_build *b, int fd, bool finished) {
+    char *const path = finished ? as_path_join(b->o->out, "lock") : NULL;
+    if (path != NULL) (void)unlink(path);
+    as_free(path);
+    if (fd >= 0) close(fd);
+}
+
 static as_status build(as_build *b, const as_file_list *files, as_corpus_summary *out, as_err *err) {
     as_buf text = {0};
     bool finished = false;
+    int lock = -1;
     as_status s = describe(&text, b, files, err);
     const as_sha256 key = as_sha256_of(text.p, text.n);
     as_buf_free(&text);
     if (s == AS_OK) s = as_dir_make(b->o->out, err);
+    if (s == AS_OK) s = lock_folder(b, &lock, err);
     if (s == AS_OK) s = claim_folder(b, files, key.hex, &finished, err);
     if (s == AS_OK && finished) as_dir_remove(b->work);
     if (s == AS_OK && !finished) {
         s = run(b, files, key.hex, err);
         if (s == AS_FORMAT) as_dir_remove(b->work); /* the user will mend the input, and then it is another one */
     }
+    unlock_folder(b, lock, s == AS_OK);
     if (s == AS_OK && out != NULL) {
         s = as_corpus_summary_read(out, b->o->out, err);
         out->reused = finished;

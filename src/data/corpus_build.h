@@ -32,6 +32,7 @@ typedef struct as_corpus_opts {
 typedef struct as_corpus_summary {
     char digest[65];
     int64_t files, in_docs, in_lines, in_bytes;      /* read; bytes of text as it came */
+    int64_t replaced;                                /* invalid sequences of UTF-8 that became U+FFFD */
     as_rule_drop drop[AS_RULE_COUNT];
     double value[AS_RULE_COUNT];                     /* of each rule; NAN = off */
     int64_t docs[AS_CORPUS_PARTS], segments[AS_CORPUS_PARTS], tokens[AS_CORPUS_PARTS], bytes[AS_CORPUS_PARTS], shards[AS_CORPUS_PARTS];

@@ -215,7 +215,7 @@ static as_status keep_document(filtering *f, as_str text, int lang, as_err *err)
     const uint64_t end = f->text.n;
     as_buf_add(&f->end, &end, sizeof end);
     as_buf_clear(&f->fold);
-    as_text_fold(&f->fold, text);
+    if (f->b->exact) as_text_fold(&f->fold, text);
     const as_hash128 exact = as_hash128_of(f->fold.p, f->fold.n);
     as_buf_add(&f->exact, &exact, sizeof exact);
     if (f->b->near) {

@@ -24,6 +24,7 @@ static as_status open_blocks(as_build *b, as_err *err) {
         b->docs[i] = (as_docs_view){part[B_TEXT].p, (const uint64_t *)(const void *)part[B_END].p, (int64_t)(part[B_END].n / 8)};
         b->first[i + 1] = b->first[i] + b->docs[i].n;
         b->sum.docs += counts.docs, b->sum.lines += counts.lines, b->sum.bytes += counts.bytes;
+        b->sum.replaced += counts.replaced;
         for (int r = 0; r < AS_RULE_COUNT; r++) {
             b->sum.drop[r].docs += counts.drop[r].docs;
             b->sum.drop[r].lines += counts.drop[r].lines;

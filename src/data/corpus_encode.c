@@ -108,7 +108,10 @@ as_status as_build_encode(as_build *b, as_corpus_writer *w, as_err *err) {
             if (s == AS_OK) s = write_block(&g, &g.slot[i], g.from + i, w, err);
             as_progress_add(&progress, b->docs[g.from + i].n, g.slot[i].n_ids);
         }
-        if (s == AS_OK && b->o->stop != NULL && b->o->stop()) s = as_fail(err, AS_INTERRUPTED, "interrupted while tokenising");
+        if (s == AS_OK && b->o->stop != NULL && b->o->stop()) {
+            s = as_fail(err, AS_INTERRUPTED, "interrupted while tokenising");
+            as_hint(err, "The same command goes on where it was.");
+        }
     }
     as_progress_end(&progress);
     for (int64_t i = 0; i < g.slots; i++) encoded_free(&g.slot[i]);

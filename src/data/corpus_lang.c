@@ -4,7 +4,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { READ_CHARS = 400 };
+enum { READ_CHARS = 200 };
 
 const char *as_lang_name(int lang) { return lang >= 0 && lang < AS_LANGS ? as_lang_codes[lang] : "other"; }
 
@@ -25,7 +25,7 @@ static const as_lang_gram *find(uint64_t gram) {
     return as_lang_grams[at].gram == gram ? &as_lang_grams[at] : NULL;
 }
 
-typedef struct tally { int32_t cost[AS_LANGS], single, known, kana, han; } tally;
+typedef struct tally { int32_t cost[AS_LANG_ROOM], single, known, kana, han; } tally;
 
 static void add(tally *t, uint64_t gram) {
     const as_lang_gram *const g = find(gram);
@@ -36,7 +36,7 @@ static void add(tally *t, uint64_t gram) {
     t->han += single && cp >= 0x3400 && cp <= 0x9FFF;
     t->known += single && (g != NULL || (cp >= 0x3040 && cp <= 0x9FFF)); /* no table holds all ideographs */
     if (g == NULL) return;
-    for (int l = 0; l < AS_LANGS; l++) t->cost[l] += g->cost[l];
+    for (int l = 0; l < AS_LANG_ROOM; l++) t->cost[l] += g->cost[l]; /* the compiler's vectors like 16 */
 }
 
 /* c is the character, b and a those before it (0 = none). */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 void as_minhash_init(as_minhash *m) {
+    m->wide = as_cpu_detect() >= AS_ISA_AVX2; /* asked once: in virtual machines the question is slow */
     for (uint32_t i = 0; i < AS_MINHASH_K; i++) {
         const as_philox x = as_philox_at(1, AS_STREAM_SAMPLE, 0x6D68, i, 0);
         m->mul[i] = x.v[0] | 1;
@@ -103,7 +104,7 @@ __attribute__((target("avx2"))) static void least_avx2(uint32_t *least, const as
 
 void as_minhash_signature(uint32_t least[AS_MINHASH_K], const as_minhash *m, const as_shingles *s) {
 #if defined(__x86_64__)
-    if (as_cpu_detect() >= AS_ISA_AVX2) {
+    if (m->wide) {
         least_avx2(least, m, s->v, s->n);
         return;
     }

@@ -14,7 +14,7 @@ enum {
     AS_BUCKET_MOST = 16    /* a document is compared with so many documents of a bucket: its first ones */
 };
 
-typedef struct as_minhash { uint32_t mul[AS_MINHASH_K], add[AS_MINHASH_K]; } as_minhash;
+typedef struct as_minhash { uint32_t mul[AS_MINHASH_K], add[AS_MINHASH_K]; bool wide; } as_minhash; /* wide: AVX2 is there */
 void as_minhash_init(as_minhash *m);
 
 /* A document's shingles: sorted, distinct. Zero-initialise, reuse. */

@@ -222,6 +222,13 @@ static bool only_blank(as_str t) {
     return true;
 }
 
+static void advance(as_source *s, size_t n) {
+    s->line += lines_in(s->rest.p, n);
+    memmove(s->rest.p, s->rest.p + n, s->rest.n - n);
+    s->rest.n -= n;
+    s->first = false;
+}
+
 static as_status hand_out(as_source *s, size_t n, as_raw *raw, as_err *err) {
     const bool headed = !s->first && s->header.n > 0;
     raw->path = s->path, raw->where = s->where, raw->format = s->format;
@@ -229,10 +236,7 @@ static as_status hand_out(as_source *s, size_t n, as_raw *raw, as_err *err) {
     if (headed) as_buf_add(&raw->text, s->header.p, s->header.n);
     as_buf_add(&raw->text, s->rest.p, n);
     if (raw->text.failed || s->header.failed) return as_fail_nomem(err, s->where, n);
-    s->line += lines_in(s->rest.p, n);
-    memmove(s->rest.p, s->rest.p + n, s->rest.n - n);
-    s->rest.n -= n;
-    s->first = false;
+    advance(s, n);
     return AS_OK;
 }
 
@@ -256,9 +260,13 @@ as_status as_source_next(as_source *s, as_raw *raw, bool *more, as_err *err) {
             cut = cut_of(s);
             if (cut == 0 && s->rest.n > AS_RECORD_MOST) return too_large(s, err);
         }
+        if (s->first && !s->end && cut == s->header.n) { /* a header alone would be no table */
+            advance(s, cut);
+            continue;
+        }
         if (s->end) cut = s->rest.n;
         const bool headed = !s->first && s->header.n > 0;
-        const bool any = cut > 0 && !(headed && only_blank((as_str){s->rest.p, cut})); /* a header alone would be no table */
+        const bool any = cut > 0 && !(headed && only_blank((as_str){s->rest.p, cut}));
         if (any) AS_TRY(hand_out(s, cut, raw, err));
         if (s->end) as_stream_close(s->stream), s->stream = NULL;
         if (any) return *more = true, AS_OK;
@@ -295,7 +303,7 @@ static as_status cut_text(as_str t, as_doc_unit unit, taker take, void *ctx, as_
     return begin != NULL ? take(ctx, (as_str){begin, (size_t)(last - begin)}, err) : AS_OK;
 }
 
-static as_status text_documents(const as_raw *raw, const as_read_opts *opts, taker take, void *ctx, as_err *err) {
+static as_status text_documents(const as_raw *raw, const as_read_opts *opts, taker take, void *ctx, int64_t *replaced, as_err *err) {
     as_str t = as_buf_view(&raw->text);
     as_buf decoded = {0};
     if (raw->line == 1 && t.n >= 3 && memcmp(t.p, "\xEF\xBB\xBF", 3) == 0) t.p += 3, t.n -= 3;
@@ -303,7 +311,7 @@ static as_status text_documents(const as_raw *raw, const as_read_opts *opts, tak
     if (valid < t.n) {
         if (opts->encoding == AS_UTF8) return bad_utf8(raw, t, valid, err);
         if (opts->encoding == AS_LATIN1) as_latin1_to_utf8(&decoded, t);
-        else (void)as_utf8_lossy(&decoded, t);
+        else *replaced += (int64_t)as_utf8_lossy(&decoded, t);
         t = as_buf_view(&decoded);
     }
     const as_status s = decoded.failed ? as_fail_nomem(err, raw->where, 2 * t.n) : cut_text(t, opts->unit, take, ctx, err);
@@ -311,8 +319,8 @@ static as_status text_documents(const as_raw *raw, const as_read_opts *opts, tak
     return s;
 }
 
-as_status as_raw_documents(const as_raw *raw, const as_read_opts *opts, taker take, void *ctx, as_err *err) {
-    if (raw->format == AS_TABLE_LINES) return text_documents(raw, opts, take, ctx, err);
+as_status as_raw_documents(const as_raw *raw, const as_read_opts *opts, taker take, void *ctx, int64_t *replaced, as_err *err) {
+    if (raw->format == AS_TABLE_LINES) return text_documents(raw, opts, take, ctx, replaced, err);
     const as_table_opts table = {.format = raw->format, .sep = raw->format == AS_TABLE_CSV || raw->format == AS_TABLE_TSV ? opts->sep : '\0', .no_quotes = opts->no_quotes,
                                  .encoding = raw->format == AS_TABLE_PARQUET && opts->encoding == AS_LATIN1 ? AS_UTF8 : opts->encoding, .first_line = raw->line};
     as_table *t = NULL;
@@ -321,6 +329,7 @@ as_status as_raw_documents(const as_raw *raw, const as_read_opts *opts, taker ta
     AS_TRY(raw->format == AS_TABLE_PARQUET ? as_table_open(&t, raw->path, &table, err) : as_table_parse(&t, as_buf_view(&raw->text), raw->where, &table, err));
     as_status s = as_table_find(t, opts->column != NULL ? opts->column : "text", &column, err);
     for (int64_t i = 0; i < as_table_rows(t) && s == AS_OK; i++) s = take(ctx, as_table_cell(t, i, column), err);
+    *replaced += as_table_replaced(t);
     as_table_free(t);
     return s;
 }

@@ -39,7 +39,8 @@ void as_source_close(as_source *s);
 as_status as_source_next(as_source *s, as_raw *raw, bool *more, as_err *err) AS_CHECKED;
 enum { AS_RECORD_MOST = 512 << 20 };
 
-/* Calls take for each document: its text, which may be empty, is valid UTF-8. */
+/* Calls take for each document: its text, which may be empty, is valid UTF-8. *replaced grows by the invalid sequences that became
+ * U+FFFD (AS_UTF8_LOSSY). */
 as_status as_raw_documents(const as_raw *raw, const as_read_opts *opts, as_status (*take)(void *ctx, as_str text, as_err *err), void *ctx,
-                           as_err *err) AS_CHECKED;
+                           int64_t *replaced, as_err *err) AS_CHECKED;
 #endif

@@ -238,8 +238,11 @@ static as_corpus_rule judge_shares(const as_corpus_rules *rules, const as_words 
     return AS_RULE_COUNT;
 }
 
+/* A Chinese word has about two characters: lengths that were chosen for words are twice as many characters. */
+static int64_t per_word(const as_words *w) { return 2 * w->single >= w->n ? 2 : 1; }
+
 static as_status judge_grams(as_judge *j, const as_corpus_rules *rules, int64_t chars, as_corpus_rule *fails, as_err *err) {
-    const int64_t words = 2 * j->words.single >= j->words.n ? 2 : 1; /* a Chinese word has about two characters */
+    const int64_t words = per_word(&j->words);
     int64_t n, taken;
     for (n = 2; n <= 4; n++) {
         const as_corpus_rule rule = (as_corpus_rule)(AS_RULE_TOP_2 + n - 2);
@@ -273,7 +276,7 @@ as_status as_judge_document(as_judge *j, const as_corpus_rules *rules, as_str te
     const as_words *const w = &j->words;
     if (as_rule_on(rules, AS_RULE_MIN_WORDS) && (double)w->n < rules->value[AS_RULE_MIN_WORDS]) return *fails = AS_RULE_MIN_WORDS, AS_OK;
     if (as_rule_on(rules, AS_RULE_MAX_WORDS) && (double)w->n > rules->value[AS_RULE_MAX_WORDS]) return *fails = AS_RULE_MAX_WORDS, AS_OK;
-    if (w->n < AS_JUDGED_WORDS) return AS_OK;
+    if (w->n < AS_JUDGED_WORDS * per_word(w)) return AS_OK;
     for (int64_t i = 0; i < w->n; i++) chars += w->chars[i];
     AS_TRY(count_lines(j, text, &s, err));
     *fails = judge_shares(rules, w, &s, chars);

@@ -47,5 +47,5 @@ void as_judge_free(as_judge *j);
 /* The first rule that the document fails, AS_RULE_COUNT when none: rules MIN_WORDS to DUP_10. Lines are separated by '\n'. english: the
  * document's language, for the stop words. */
 as_status as_judge_document(as_judge *j, const as_corpus_rules *rules, as_str text, bool english, as_corpus_rule *fails, as_err *err) AS_CHECKED;
-enum { AS_JUDGED_WORDS = 50 }; /* rules on shares are for documents of at least so many words */
+enum { AS_JUDGED_WORDS = 50 }; /* rules on shares are for documents of at least so many words, or twice as many characters */
 #endif

@@ -28,6 +28,7 @@ static inline as_str as_docs_at(const as_docs_view *d, int64_t i) {
 typedef struct as_block_counts {
     uint64_t source;           /* hash of the raw piece: another one, and the block is not this one */
     int64_t docs, lines, bytes; /* of the input */
+    int64_t replaced;           /* invalid sequences of UTF-8 */
     as_rule_drop drop[AS_RULE_COUNT];
 } as_block_counts;
 

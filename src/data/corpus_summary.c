@@ -42,6 +42,7 @@ static void fill(as_corpus_summary *s, const as_json *doc) {
     s->in_docs = as_json_int(as_json_get(source, "docs"), 0);
     s->in_lines = as_json_int(as_json_get(source, "lines"), 0);
     s->in_bytes = as_json_int(as_json_get(source, "bytes"), 0);
+    s->replaced = as_json_int(as_json_get(source, "replaced"), 0);
     s->vocab = as_json_int(as_json_get(doc, "vocab"), 0);
     s->types = as_json_int(as_json_get(doc, "types"), 0);
     s->unk = as_json_int(as_json_get(doc, "unk"), 0);

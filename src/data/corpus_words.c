@@ -99,20 +99,21 @@ as_status as_words_of(as_words *w, as_str text, as_err *err) {
 }
 
 void as_text_fold(as_buf *out, as_str text) {
-    bool blank = false;
-    const size_t begin = out->n;
+    enum { ROOM = 256 };
+    char room[ROOM + 8];
+    size_t n = 0;
+    bool blank = false, any = false;
     for (size_t i = 0; i < text.n;) {
         uint32_t cp;
-        char bytes[4];
         i += as_utf8_next(text.p + i, &cp);
         if (as_is_blank(cp)) {
             blank = true;
             continue;
         }
-        if (blank && out->n > begin) as_buf_char(out, ' ');
-        blank = false;
-        cp = lower(cp);
-        if (cp < 0x80) as_buf_char(out, (char)cp);
-        else as_buf_add(out, bytes, as_utf8_put(bytes, cp));
+        if (blank && any) room[n++] = ' ';
+        blank = false, any = true;
+        n += as_utf8_put(room + n, lower(cp));
+        if (n >= ROOM) as_buf_add(out, room, n), n = 0;
     }
+    as_buf_add(out, room, n);
 }

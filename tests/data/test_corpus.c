@@ -116,7 +116,8 @@ static void test_corpus_manifest_errors_are_clear(void **state) {
         {"{\"assay_corpus\":1}", "\"vocab\""},
         {"{\"assay_corpus\":1,\"vocab\":10}", "\"digest\""},
         {"[1", "corpus.json:1"},
-        {"{\"assay_corpus\":1,\"vocab\":10,\"digest\":\"0123456789012345678901234567890123456789012345678901234567890123\",\"parts\":{\"train\":{\"shards\":"
+        {"{\"assay_corpus\":1,\"vocab\":10,\"digest\":\"0123456789012345678901234567890123456789012345678901234567890123\",\"tokenizer\":{\"a/b\":\"0\"}}", "of the tokenizer"},
+        {"{\"assay_corpus\":1,\"vocab\":10,\"digest\":\"0123456789012345678901234567890123456789012345678901234567890123\",\"tokenizer\":{},\"parts\":{\"train\":{\"shards\":"
          "[{\"file\":\"../x\",\"sha256\":\"0\"}]}}}", "\"file\""},
     };
     char dir[256];
