@@ -1,17 +1,19 @@
-/* op_vocab_loss.c: cross-entropy of a language-model head. The [rows, vocab] logits never exist: the vocabulary is cut into
- * PARTS, which are shared out over the threads, and each into chunks of at most CHUNK columns. Forward keeps one log-sum-exp per
- * row; backward computes each chunk of logits again. Sums over the parts are in their order, so no bit depends on threads. */
+/* op_vocab_loss.c: cross-entropy of a language-model head. The vocabulary is cut into PARTS, which are shared out over the threads,
+ * and each into chunks of at most CHUNK columns. Forward keeps one log-sum-exp per row, and the logits when they are few (KEEP
+ * bytes); else backward computes each chunk of them again, to the same bits, and [rows, vocab] never exists. Sums over the parts
+ * are in their order, so no bit depends on threads. */
 #include "tensor/ops.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { CHUNK = 1024, PARTS = 8 };
+enum { CHUNK = 1024, PARTS = 8, KEEP = 48 << 20 };
 
 typedef struct saved {
     const as_param *table, *bias;
     const int32_t *target;
     float *lse; /* [rows] */
+    float *logits; /* chunk after chunk, each [padded rows, columns]; NULL = not kept */
     float scale;
 } saved;
 
@@ -33,20 +35,25 @@ static bool job_init(job *j, as_ctx *c, const saved *v, const as_tensor *x) {
     *j = (job){.c = c, .v = v, .x = x};
     j->part = (v->table->rows + PARTS * 64 - 1) / (PARTS * 64) * 64;
     j->step = j->part < CHUNK ? j->part : CHUNK;
-    j->y = as_ctx_push(c, (size_t)(c->threads * as_rows_padded(x->rows) * j->step), sizeof *j->y);
-    return j->y != NULL;
+    if (!v->logits) j->y = as_ctx_push(c, (size_t)(c->threads * as_rows_padded(x->rows) * j->step), sizeof *j->y);
+    return v->logits || j->y;
 }
 static int64_t part_end(const job *j, int64_t part) { return (part + 1) * j->part < j->v->table->rows ? (part + 1) * j->part : j->v->table->rows; }
 static int64_t chunk_of(const job *j, int64_t v0, int64_t end) { return end - v0 < j->step ? end - v0 : j->step; }
 
-/* Logits of all rows and columns [v0, v0 + n) into y [rows, n]. */
-static bool chunk_logits(const job *j, as_slice *w, float *y, int64_t v0, int64_t n, int slot) {
+/* The table's rows [v0, v0 + n) as w; and the logits of these columns into y [rows, n], but when there they are (kept). */
+static bool chunk_logits(const job *j, as_slice *w, float *y, int64_t v0, int64_t n, bool kept, int slot) {
     const int64_t dim = j->x->cols;
-    if (!as_slice_open(j->c->e, w, j->v->table->w + v0 * dim, n, dim, slot) || !as_slice_logits(j->c->e, y, j->x->x, w, j->x->rows, slot)) return false;
+    if (!as_slice_open(j->c->e, w, j->v->table->w + v0 * dim, n, dim, slot)) return false;
+    if (kept) return true;
+    if (!as_slice_logits(j->c->e, y, j->x->x, w, j->x->rows, slot)) return false;
     for (int64_t r = 0; j->v->bias && r < j->x->rows; r++) j->c->k->add(y + r * n, j->v->bias->w + v0, n);
     return true;
 }
-static float *chunk_buffer(const job *j, int slot) { return j->y + (slot - j->c->slot) * as_rows_padded(j->x->rows) * j->step; }
+static float *chunk_buffer(const job *j, int64_t v0, int slot) {
+    const int64_t rows = as_rows_padded(j->x->rows);
+    return j->v->logits ? j->v->logits + rows * v0 : j->y + (slot - j->c->slot) * rows * j->step;
+}
 
 /* Running maximum and sum of each row over the chunks (online softmax). */
 static void fold_chunk(const job *j, const float *y, int64_t part, int64_t v0, int64_t n) {
@@ -64,13 +71,13 @@ static void fold_chunk(const job *j, const float *y, int64_t part, int64_t v0, i
 static void forward_parts(void *arg, int64_t p0, int64_t p1, int slot) {
     job *j = arg;
     const int64_t rows = j->x->rows;
-    float *y = chunk_buffer(j, slot);
     for (int64_t p = p0; p < p1; p++) {
         for (int64_t r = 0; r < rows; r++) j->f.max[p * rows + r] = -INFINITY, j->f.sum[p * rows + r] = 0.0, j->f.gold[p * rows + r] = 0.0f;
         for (int64_t v0 = p * j->part, n; v0 < part_end(j, p); v0 += n) {
             as_slice w;
             n = chunk_of(j, v0, part_end(j, p));
-            if (!chunk_logits(j, &w, y, v0, n, slot)) { j->failed = true; return; }
+            float *y = chunk_buffer(j, v0, slot);
+            if (!chunk_logits(j, &w, y, v0, n, false, slot)) { j->failed = true; return; }
             fold_chunk(j, y, p, v0, n);
         }
     }
@@ -95,7 +102,9 @@ bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_para
     saved *v = as_ctx_push(c, 1, sizeof *v);
     float *lse = as_ctx_push(c, (size_t)rows + 1, sizeof *lse);
     if (!v || !lse) return false;
-    *v = (saved){table, bias, target, lse, scale};
+    *v = (saved){.table = table, .bias = bias, .target = target, .lse = lse, .scale = scale};
+    const int64_t all = as_rows_padded(rows) * table->rows;
+    if (c->training && all <= KEEP / (int64_t)sizeof *v->logits && !(v->logits = as_ctx_push(c, (size_t)all, sizeof *v->logits))) return false;
     const as_arena_mark mark = as_arena_mark_here(&c->arena);
     job j;
     if (!job_init(&j, c, v, x)) return false;
@@ -138,14 +147,14 @@ static void backward_parts(void *arg, int64_t p0, int64_t p1, int slot) {
     job *j = arg;
     const int64_t rows = j->x->rows, dim = j->x->cols, all = as_rows_padded(rows) * dim;
     as_engine *e = j->c->e;
-    float *y = chunk_buffer(j, slot);
     for (int64_t p = p0; p < p1; p++) {
         float *dx = j->dx + p * all;
         memset(dx, 0, (size_t)all * sizeof *dx);
         for (int64_t v0 = p * j->part, n; v0 < part_end(j, p); v0 += n) {
             as_slice w;
             n = chunk_of(j, v0, part_end(j, p));
-            bool ok = chunk_logits(j, &w, y, v0, n, slot);
+            float *y = chunk_buffer(j, v0, slot);
+            bool ok = chunk_logits(j, &w, y, v0, n, j->v->logits != NULL, slot);
             if (ok) chunk_grads(j, y, v0, n);
             ok = ok && as_slice_dx(e, dx, y, &w, rows, slot) && (!j->dtable || as_slice_dw(e, j->dtable + v0 * dim, y, j->x->x, &w, rows, slot));
             if (!ok) { j->failed = true; return; }
