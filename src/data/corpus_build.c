@@ -283,6 +283,16 @@ static as_status describe_tokenizer(as_buf *b, const as_tokenizer *tok, as_err *
     return s;
 }
 
+static as_status look_at_line_ends(as_build *b, as_err *err) {
+    as_tokens t = {0};
+    const int32_t unk = as_tokenizer_special(b->tok, AS_TOKEN_UNK);
+    const as_status s = as_encode(b->tok, AS_LIT("\n"), NULL, &(as_encode_opts){.no_special = true}, &t, err);
+    b->line_ends = true;
+    for (int64_t i = 0; s == AS_OK && i < t.n; i++) b->line_ends &= t.ids[i] != unk;
+    as_tokens_free(&t);
+    return s;
+}
+
 /* Everything that the result depends on, as text; files by name, size and time of change. */
 static as_status describe(as_buf *text, const as_build *b, const as_file_list *files, as_err *err) {
     const as_corpus_opts *const o = b->o;
@@ -434,7 +444,8 @@ static as_status build(as_build *b, const as_file_list *files, as_corpus_summary
     as_buf text = {0};
     bool finished = false;
     int lock = -1;
-    as_status s = describe(&text, b, files, err);
+    as_status s = look_at_line_ends(b, err);
+    if (s == AS_OK) s = describe(&text, b, files, err);
     const as_sha256 key = as_sha256_of(text.p, text.n);
     as_buf_free(&text);
     if (s == AS_OK) s = as_dir_make(b->o->out, err);

@@ -28,7 +28,7 @@ static void encoded_free(encoded *e) {
     as_tokens_free(&e->tokens);
 }
 
-/* A line with its line end: what the tokenizer makes of a line end belongs to the text. */
+/* What the tokenizer makes of a line end belongs to the line, unless it is only the unknown token. */
 static as_status encode_line(encoded *e, const as_tokenizer *tok, as_str line, as_err *err) {
     const as_encode_opts opts = {.no_special = true};
     AS_TRY(as_encode(tok, line, NULL, &opts, &e->tokens, err));
@@ -41,7 +41,7 @@ static as_status encode_line(encoded *e, const as_tokenizer *tok, as_str line, a
     return AS_OK;
 }
 
-static as_status encode_document(encoded *e, const as_tokenizer *tok, as_str text, int64_t doc, as_err *err) {
+static as_status encode_document(encoded *e, const as_build *b, as_str text, int64_t doc, as_err *err) {
     if (!as_grow(&e->doc, &e->doc_cap, (size_t)e->n_docs + 1, sizeof *e->doc) || !as_grow(&e->first, &e->first_cap, (size_t)e->n_docs + 2, sizeof *e->first))
         return as_build_nomem(err);
     e->doc[e->n_docs] = doc;
@@ -49,7 +49,7 @@ static as_status encode_document(encoded *e, const as_tokenizer *tok, as_str tex
     while (text.n > 0) {
         const char *const lf = memchr(text.p, '\n', text.n);
         const size_t n = lf != NULL ? (size_t)(lf - text.p) + 1 : text.n;
-        AS_TRY(encode_line(e, tok, (as_str){text.p, n}, err));
+        AS_TRY(encode_line(e, b->tok, (as_str){text.p, lf != NULL && !b->line_ends ? n - 1 : n}, err));
         text.p += n, text.n -= n;
     }
     e->first[e->n_docs] = e->n_segments;
@@ -67,7 +67,7 @@ static as_status encode_block(const as_build *b, encoded *e, int64_t block, cons
         const as_str text = as_docs_at(&b->docs[block], i);
         if (!b->keep[b->first[block] + i]) continue;
         if (b->first[block] + i < done[part_of(b, text)]) continue;
-        AS_TRY(encode_document(e, b->tok, text, i, err));
+        AS_TRY(encode_document(e, b, text, i, err));
     }
     int64_t at = 0;
     for (int64_t k = 0; k < e->n_segments; at += e->segment[k++].n) e->segment[k].ids = e->ids + at;

@@ -39,6 +39,7 @@ typedef struct as_build {
     unsigned langs;             /* bit per language that stays; 0 = all */
     int threads;
     bool boilerplate, near, exact;
+    bool line_ends;             /* the tokenizer has something for a line end, or drops it: it stays in its segment */
     int64_t blocks;
     uint64_t *frequent;         /* hashes of boilerplate lines, ascending */
     int64_t n_frequent;

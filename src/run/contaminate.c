@@ -205,13 +205,14 @@ typedef struct items {
 static as_status read_item(reader *r, const items *v, int64_t i, as_err *err) {
     const as_encode_opts opts = {.no_special = true};
     as_buf both = {0};
-    as_str text = v->text[i];
+    as_buf_add(&both, v->text[i].p, v->text[i].n);
     if (v->pair != NULL && v->pair[i].p != NULL) {
-        as_buf_add(&both, text.p, text.n);
-        as_buf_char(&both, '\n');
+        as_buf_char(&both, ' ');
         as_buf_add(&both, v->pair[i].p, v->pair[i].n);
-        text = as_buf_view(&both);
     }
+    for (size_t k = 0; k < both.n; k++) /* line ends part words as blanks do, and to some tokenizers they are unknown */
+        if (both.p[k] == '\n') both.p[k] = ' ';
+    const as_str text = as_buf_view(&both);
     as_status s = both.failed ? nomem(err) : as_encode(v->tok, text, NULL, &opts, &r->tokens, err);
     as_buf_free(&both);
     if (s == AS_OK) s = read_words(r, v->tok, r->tokens.ids, r->tokens.n, err);
