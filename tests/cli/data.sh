@@ -55,7 +55,7 @@ check rules_are_tuned both works says '^min-words +12 +[1-9]'
 absent() { ! grep -Eq -- "$1" out; }
 check rules_are_turned_off absent '^exact'
 
-run tokenizer text.txt --model unigram --vocab-size 1000 --out uni --quiet
+run tokenizer text.txt --model unigram --vocab-size 3000 --out uni --quiet
 run data corpus text.txt --tokenizer uni --out u --quiet
 check line_ends_are_no_unknown_tokens both works says 'unknown tokens 0.000 %'
 
