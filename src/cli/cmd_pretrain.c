@@ -102,7 +102,7 @@ as_status as_cmd_pretrain(as_cli *c, as_err *err) {
     const as_options *o = &c->p.o;
     as_pretrain_job j = {.config = o->config, .shape = o->shape, .corpus = o->corpora.v, .corpus_count = o->corpora.count, .tokenizer = o->tokenizer,
                          .objective = o->objective, .out = o->out, .tokens = o->tokens, .mask_share = o->mask_share, .whole_words = o->whole_words,
-                         .recompute = o->recompute, .keep = o->keep, .checkpoint_steps = o->checkpoint_steps};
+                         .save_bf16 = o->save_dtype && strcmp(o->save_dtype, "bf16") == 0, .recompute = o->recompute, .keep = o->keep, .checkpoint_steps = o->checkpoint_steps};
     as_pretrain_result r;
     AS_TRY(as_cli_job(&j.job, c, o->from, err));
     AS_TRY(fill_recipe(&j.recipe, c, err));

@@ -76,7 +76,7 @@ typedef struct as_options {
     int64_t vocab_size, min_frequency, limit_alphabet, max_piece;
     bool prefix_space, line_ends;
     as_texts corpora;
-    const char *tokenizer, *shape, *config, *from, *objective;
+    const char *tokenizer, *shape, *config, *from, *objective, *save_dtype;
     double mask_share;
     bool whole_words, recompute;
     int64_t tokens, keep, checkpoint_steps;

@@ -214,7 +214,15 @@ as_status as_model_digest(const as_model *m, char hex[65], as_err *err) {
 /* --- saving --- */
 /* Each slot is rows of its parameter, so a fused parameter is written as the tensors it was read from. Masters are needed:
  * a model opened for training, or one whose linear weights are still in its files. */
-static as_status view_slot(const as_model *m, const as_slot *s, as_weight_view *v, as_err *err) {
+static as_status rounded(as_weight_view *v, as_err *err) {
+    const float *w = v->data;
+    uint16_t *half = as_alloc((size_t)v->numel, sizeof *half); /* free_views */
+    if (!half) return as_fail_nomem(err, "saving", (size_t)v->numel * sizeof *half);
+    for (int64_t i = 0; i < v->numel; i++) half[i] = as_f32_to_bf16(w[i]);
+    v->data = half, v->dtype = AS_BF16;
+    return AS_OK;
+}
+static as_status view_slot(const as_model *m, const as_slot *s, as_dtype dtype, as_weight_view *v, as_err *err) {
     const as_param *p = s->param;
     const bool matrix = s->row->kind == WEIGHT_LINEAR || s->row->kind == WEIGHT_TABLE;
     *v = (as_weight_view){.name = s->name, .dtype = AS_F32, .rank = matrix ? 2 : 1, .numel = s->rows * s->cols};
@@ -222,40 +230,44 @@ static as_status view_slot(const as_model *m, const as_slot *s, as_weight_view *
     if (!p->w) return as_fail(err, AS_USAGE, "%s: was opened for inference and cannot be saved", m->dir);
     const float *w = p->w + (p->rows == 1 ? s->at : s->at * p->cols);
     v->data = w;
-    if (!(s->row->flags & ROW_TRANSPOSED)) return AS_OK;
+    if (!(s->row->flags & ROW_TRANSPOSED)) return dtype == AS_BF16 ? rounded(v, err) : AS_OK;
     float *turned = as_alloc((size_t)v->numel, sizeof *turned); /* free_views */
     v->data = turned, v->shape[0] = s->cols, v->shape[1] = s->rows;
     if (!turned) return as_fail_nomem(err, "saving", (size_t)v->numel * sizeof *turned);
     as_transpose(turned, w, s->rows, s->cols);
-    return AS_OK;
+    if (dtype != AS_BF16) return AS_OK;
+    const as_status r = rounded(v, err);
+    if (r == AS_OK) as_free(turned);
+    return r;
 }
 static void free_views(const as_model *m, as_weight_view *v) {
     for (size_t i = 0; v && i < m->slot_count; i++)
-        if (m->slots[i].row->flags & ROW_TRANSPOSED) as_free((void *)(uintptr_t)v[i].data);
+        if (m->slots[i].row->flags & ROW_TRANSPOSED || v[i].dtype == AS_BF16) as_free((void *)(uintptr_t)v[i].data);
     as_free(v);
 }
 
-static as_status save_generator(const as_model *m, const char *dir, as_err *err) {
+static as_status save_generator(const as_model *m, const char *dir, as_dtype dtype, as_err *err) {
     char *path = as_path_join(dir, "generator");
-    const as_status s = path ? as_model_save(m->generator, path, err) : as_fail_nomem(err, "a path", 0);
+    const as_status s = path ? as_model_save_as(m->generator, path, dtype, err) : as_fail_nomem(err, "a path", 0);
     as_free(path);
     return s;
 }
-as_status as_model_save(const as_model *m, const char *dir, as_err *err) {
+as_status as_model_save(const as_model *m, const char *dir, as_err *err) { return as_model_save_as(m, dir, AS_F32, err); }
+as_status as_model_save_as(const as_model *m, const char *dir, as_dtype dtype, as_err *err) {
     AS_TRY(as_dir_make(dir, err));
     as_weight_view *v = as_calloc(m->slot_count, sizeof *v);
     char *config = as_path_join(dir, "config.json"), *weights = as_path_join(dir, "model.safetensors");
     as_status s = v && config && weights ? AS_OK : as_fail_nomem(err, "saving", 0);
     for (size_t i = 0; s == AS_OK && i < m->slot_count; i++) {
-        s = view_slot(m, &m->slots[i], &v[i], err);
+        s = view_slot(m, &m->slots[i], dtype, &v[i], err);
         /* The headless class of transformers has no prefix. */
         if (m->opts.head == AS_HEAD_NONE && strncmp(v[i].name, m->arch->prefix, strlen(m->arch->prefix)) == 0) v[i].name += strlen(m->arch->prefix);
     }
     const bool classify = m->opts.head == AS_HEAD_CLASSIFY;
     const as_config_change g = {.architecture = m->arch->heads[m->opts.head].name, .labels = classify ? m->labels : NULL, .num_labels = m->num_labels,
-                                .problem = classify ? m->problem : AS_PROBLEM_UNSET, .untie = m->config.tied && (m->pieces & PIECE_DECODER)};
+                                .problem = classify ? m->problem : AS_PROBLEM_UNSET, .bf16 = dtype == AS_BF16, .untie = m->config.tied && (m->pieces & PIECE_DECODER)};
     if (s == AS_OK) s = as_safetensors_write(weights, v, m->slot_count, err);
     if (s == AS_OK) s = as_config_write(&m->config, &g, config, err);
     free_views(m, v), as_free(config), as_free(weights);
-    return s == AS_OK && m->generator ? save_generator(m, dir, err) : s;
+    return s == AS_OK && m->generator ? save_generator(m, dir, dtype, err) : s;
 }

@@ -236,7 +236,7 @@ as_status as_config_write(const as_config *c, const as_config_change *g, const c
     as_buf b = {0};
     as_buf_str(&b, "{\n  \"architectures\": [");
     as_buf_json_str(&b, as_str_of(g->architecture ? g->architecture : c->architecture));
-    as_buf_str(&b, "],\n  \"dtype\": \"float32\"");
+    as_buf_fmt(&b, "],\n  \"dtype\": \"%s\"", g->bf16 ? "bfloat16" : "float32");
     if (g->labels) {
         as_buf_str(&b, ",\n  \"id2label\": ");
         write_labels(&b, g, false);

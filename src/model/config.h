@@ -38,6 +38,7 @@ typedef struct as_config_change {
     char *const *labels;
     int num_labels;
     as_problem problem;
+    bool bf16;                      /* what the weights are stored as, in place of fp32 */
     bool untie;                     /* tie_word_embeddings: false */
 } as_config_change;
 /* The file again with the changes, in its order of keys; "dtype" says float32. */

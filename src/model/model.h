@@ -25,6 +25,8 @@ as_status as_model_open(as_model **out, as_engine *e, const char *dir, const as_
 void as_model_free(as_model *m);
 /* HF layout: config.json, model.safetensors (fp32), and the tokenizer is the caller's (as_tokenizer_copy). */
 as_status as_model_save(const as_model *m, const char *dir, as_err *err) AS_CHECKED;
+/* In AS_F32 or, each number rounded to the nearest, AS_BF16: half the bytes. */
+as_status as_model_save_as(const as_model *m, const char *dir, as_dtype dtype, as_err *err) AS_CHECKED;
 
 const as_config *as_model_config(const as_model *m);
 const void *as_model_weights(const as_model *m);       /* the architecture's weights struct */

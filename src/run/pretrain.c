@@ -94,12 +94,13 @@ static as_status identify(pretraining *w, as_buf *b, as_err *err) {
 }
 
 /* --- the output folder --- */
+static const char *saved_name(const pretraining *w) { return w->j->save_bf16 ? "bf16" : "f32"; }
 /* "assay.json" says whose the folder is, from the first step on, and whether the result in it is whole. */
 static as_status mark(const pretraining *w, const as_trained *done, as_err *err) {
     char *path = as_path_join(w->j->out, "assay.json");
     as_buf b = {0};
     as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"objective\": \"%s\",\n  \"finished\": %s", w->identity, w->s.row->name, done ? "true" : "false");
-    if (done) as_buf_fmt(&b, ",\n  \"steps\": %" PRId64, done->steps);
+    if (done) as_buf_fmt(&b, ",\n  \"saved\": \"%s\",\n  \"steps\": %" PRId64, saved_name(w), done->steps);
     as_buf_fmt(&b, ",\n  \"version\": \"%s\"\n}\n", w->j->job.version);
     as_status s = path && !b.failed ? as_dir_make(w->j->out, err) : as_fail_nomem(err, "a path", 0);
     if (s == AS_OK) s = as_file_write(path, b.p, b.n, err);
@@ -112,9 +113,10 @@ static as_status read_mark(const pretraining *w, const char *path, bool *finishe
     AS_TRY(as_json_read(&doc, path, err));
     const bool ours = as_str_is(as_json_str(as_json_get(doc, "identity"), AS_LIT("")), w->identity);
     *finished = ours && !w->j->job.again && as_json_bool(as_json_get(doc, "finished"), false);
+    const bool same = !*finished || as_str_is(as_json_str(as_json_get(doc, "saved"), AS_LIT("f32")), saved_name(w));
     as_json_free(doc);
-    if (ours || w->j->job.again) return AS_OK;
-    (void)as_fail(err, AS_USAGE, "%s: holds the result of another run", w->j->out);
+    if ((ours && same) || w->j->job.again) return AS_OK;
+    (void)as_fail(err, AS_USAGE, ours ? "%s: holds the result of this run in other numbers (--save-dtype)" : "%s: holds the result of another run", w->j->out);
     as_hint(err, "Choose another --out, or give --again to replace it.");
     return AS_USAGE;
 }
@@ -132,7 +134,7 @@ static as_status check_out(const pretraining *w, bool *finished, as_err *err) {
     return s;
 }
 static as_status save(const pretraining *w, as_err *err) {
-    AS_TRY(as_model_save(w->s.ses.model, w->j->out, err));
+    AS_TRY(as_model_save_as(w->s.ses.model, w->j->out, w->j->save_bf16 ? AS_BF16 : AS_F32, err));
     AS_TRY(as_tokenizer_copy(w->s.ses.tok, w->j->out, err));
     if (!as_model_generator(w->s.ses.model)) return AS_OK;
     char *generator = as_path_join(w->j->out, "generator");

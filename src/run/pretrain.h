@@ -16,6 +16,7 @@ typedef struct as_pretrain_job {
     int64_t tokens;               /* budget; 0 = by steps or epochs */
     double mask_share;
     bool whole_words, recompute;
+    bool save_bf16;               /* the result's weights in half the bytes; the training and its checkpoints are as ever */
     int64_t keep, checkpoint_steps; /* as as_trainer's */
 } as_pretrain_job;
 as_recipe as_pretrain_recipe(void);

@@ -21,6 +21,14 @@ run "${train[@]}" --out two --threads 1 --recompute --db other.db
 check one_thread_and_recompute_have_the_same_bits both works cmp -s one/model.safetensors two/model.safetensors
 run "${train[@]}" --out one --threads 2
 check a_finished_command_is_not_done_again both works says 'nothing to do'
+run "${train[@]}" --out one --save-dtype bf16
+fails other_numbers_are_refused 2 'in other numbers' '--again'
+run "${train[@]}" --out half --save-dtype bf16 --db half.db
+check bfloat16_takes_half_the_bytes both works test $(($(stat -c %s half/model.safetensors) * 2)) -lt $(($(stat -c %s one/model.safetensors) + 20000))
+run "${train[@]}" --out half --save-dtype bf16 --db half.db
+check bfloat16_is_not_done_again both works says 'nothing to do'
+run fill half '电影很[MASK]。'
+check bfloat16_can_be_used works
 run fill one '电影很[MASK]。'
 check the_result_can_be_used works
 run info one

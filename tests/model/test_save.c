@@ -105,6 +105,46 @@ static void test_save_loads_in_transformers_without_a_word(void **state) {
     as_buf_free(&said);
 }
 
+/* bfloat16: every number rounded to the nearest, in half the bytes; config.json says so; no allocation fails unseen. */
+static void test_save_rounds_to_bfloat16(void **state) {
+    (void)state;
+    as_engine *e = engine_open();
+    for (size_t i = 0; i < AS_COUNT(goldens); i++) {
+        as_model *m = golden_open(e, &goldens[i], true, NULL);
+        as_weight_files *full, *half;
+        as_err err = {0};
+        save_to(m, in_dir("full"));
+        expect_ok(as_model_save_as(m, in_dir("half"), AS_BF16, &err), &err);
+        expect_ok(as_weights_open(&full, in_dir("full"), &err), &err);
+        expect_ok(as_weights_open(&half, in_dir("half"), &err), &err);
+        assert_int_equal(as_weights_count(half), as_weights_count(full));
+        for (size_t k = 0; k < as_weights_count(half); k++) {
+            const as_weight_view *h = as_weights_at(half, k), *f = as_weights_find(full, h->name);
+            assert_non_null(f);
+            assert_int_equal(h->dtype, AS_BF16);
+            assert_int_equal(h->numel, f->numel);
+            for (int64_t n = 0; n < f->numel; n++) assert_int_equal(((const uint16_t *)h->data)[n], as_f32_to_bf16(((const float *)f->data)[n]));
+        }
+        as_weights_close(half), as_weights_close(full);
+        as_buf config = slurp(in_dir("half/config.json"));
+        as_buf_add(&config, "", 1);
+        assert_non_null(strstr(config.p, "\"dtype\": \"bfloat16\""));
+        as_buf_free(&config);
+        as_model_free(open_dir(e, in_dir("half"), goldens[i].head, false, NULL));
+        const int64_t live = as_mem_live_blocks();
+        for (int64_t n = 1; i == 0; n += 7) {
+            as_mem_fail_after(n);
+            const as_status s = as_model_save_as(m, in_dir("half"), AS_BF16, &err);
+            as_mem_fail_after(0);
+            assert_int_equal(as_mem_live_blocks(), live);
+            if (s == AS_OK) break;
+            assert_int_equal(s, AS_NOMEM);
+        }
+        as_model_free(m);
+    }
+    as_engine_free(e);
+}
+
 /* A new head: its labels, count and kind are in the saved config. */
 static void test_save_keeps_the_labels_of_a_new_head(void **state) {
     (void)state;
@@ -195,6 +235,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_save_gives_the_same_bits_back, enter, leave),
         cmocka_unit_test_setup_teardown(test_save_loads_in_transformers_without_a_word, enter, leave),
+        cmocka_unit_test_setup_teardown(test_save_rounds_to_bfloat16, enter, leave),
         cmocka_unit_test_setup_teardown(test_save_keeps_the_labels_of_a_new_head, enter, leave),
         cmocka_unit_test_setup_teardown(test_save_refuses_a_model_opened_for_inference, enter, leave),
         cmocka_unit_test_setup_teardown(test_save_on_a_full_disk_leaves_the_old_files, enter, leave),
