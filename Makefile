@@ -204,7 +204,7 @@ demo:
 	$(SUB) $(B)/assay
 	@ASSAY=$(B)/assay scripts/demo
 # bench/side.c is assay's side of the benchmarks; the rivals need Python (bench/run says what).
-$(B)/bench/side: bench/side.c $(foreach f,$(filter-out cli serve api report analysis task dist,$(FOLDERS)),$(B)/lib$(f).a)
+$(B)/bench/side: bench/side.c $(foreach f,$(filter-out cli serve api report,$(FOLDERS)),$(B)/lib$(f).a)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $< -o $@ $(link)
 bench: $(B)/assay $(B)/bench/side

@@ -30,6 +30,7 @@ typedef struct reporting {
     as_buf metrics;            /* those that the bench compared */
     as_contest contest;
     as_contest_result decision;
+    bool pretraining;          /* all runs are */
 } reporting;
 
 static void release(reporting *w) {
@@ -134,6 +135,44 @@ static as_status keep_analysis(void *ctx, const char *kind, const char *name, co
     return AS_OK;
 }
 
+/* --- a pre-training: no items, but what it scored on held-out text, and its curve --- */
+static as_status keep_metric(void *ctx, const as_aggregate *a, as_err *err) {
+    as_eval_result *r = ctx;
+    size_t cap = r->metric_count;
+    if (!as_grow(&r->metrics, &cap, r->metric_count + 1, sizeof *r->metrics)) return as_fail_nomem(err, "a report", 0);
+    as_result_metric *m = &r->metrics[r->metric_count++];
+    *m = (as_result_metric){.name = as_strdup(a->metric), .method = as_strdup(a->method), .value = a->value, .low = a->low, .high = a->high, .level = a->level, .n = a->n,
+                            .higher_is_better = strstr(a->metric, "accuracy") != NULL};
+    return m->name && m->method ? AS_OK : as_fail_nomem(err, "a report", 0);
+}
+static as_status read_pretraining(reporting *w, int i, as_store *store, as_err *err) {
+    as_stored *s = &w->stored[i];
+    as_eval_result *r = &w->results[i];
+    AS_TRY(as_stored_open_bare(s, store, w->refs.v[i].run, err));
+    AS_TRY(as_store_aggregates_each(store, s->run, keep_metric, r, err));
+    AS_TRY(as_store_logs_each(store, s->run, log_line, &w->curves[i], err));
+    const as_run_cost cost = as_run_cost_parse(s->result_json);
+    r->run = s->run, r->seconds = cost.seconds, r->peak_bytes = cost.peak_bytes, r->n = r->metric_count ? r->metrics[0].n : 0;
+    r->model = as_strdup(s->model), r->task = as_strdup(s->task), r->dtype = as_strdup(s->dtype), r->isa = as_strdup(s->isa);
+    if (!r->model || !r->task || !r->dtype || !r->isa) return as_fail_nomem(err, "a report", 0);
+    w->runs[i] = (as_report_run){.stored = s, .result = r, .steps = w->curves[i].v, .step_count = w->curves[i].n};
+    return AS_OK;
+}
+/* All of the runs are pre-trainings, or none. */
+static as_status check_kinds(reporting *w, as_store *store, as_err *err) {
+    int pre = 0;
+    for (int i = 0; i < w->count; i++) {
+        bool is;
+        AS_TRY(as_stored_is(&is, store, w->refs.v[i].run, "pretrain", err));
+        pre += is;
+    }
+    w->pretraining = pre > 0;
+    if (pre == 0 || pre == w->count) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "pre-trainings beside other runs");
+    as_hint(err, "Report them apart: a pre-training has no items that others could be compared on.");
+    return AS_USAGE;
+}
+
 /* --- one run --- */
 static as_status read_run(reporting *w, int i, as_store *store, const as_job *j, as_err *err) {
     as_stored *s = &w->stored[i];
@@ -226,7 +265,13 @@ static as_status read_all(reporting *w, const as_job *j, as_err *err) {
     as_status s = AS_OK;
     for (int i = 0; s == AS_OK && i < w->c->p.arg_count; i++) s = as_refs_add(&w->refs, store, w->c->p.args[i], err);
     if (s == AS_OK) s = allocate(w, err);
-    if (s == AS_OK) s = read_labels(w, store, err);
+    if (s == AS_OK) s = check_kinds(w, store, err);
+    for (int i = 0; s == AS_OK && w->pretraining && i < w->count; i++) s = read_pretraining(w, i, store, err);
+    if (s != AS_OK || w->pretraining) {
+        as_store_close(store);
+        return s;
+    }
+    s = read_labels(w, store, err);
     for (int i = 0; s == AS_OK && i < w->count; i++) {
         s = read_run(w, i, store, j, err);
         if (s == AS_OK && i > 0) s = as_stored_align(&w->stored[0], &w->stored[i], err);

@@ -177,6 +177,31 @@ static as_status read_items(as_stored *o, as_store *store, int64_t n, as_err *er
     return s;
 }
 
+typedef struct asking { int64_t run; const char *command; bool is; } asking;
+static as_status ask(void *ctx, const as_run_info *r, as_err *err) {
+    (void)err;
+    asking *a = ctx;
+    if (r->id == a->run) a->is = strcmp(r->command, a->command) == 0;
+    return AS_OK;
+}
+as_status as_stored_is(bool *is, as_store *store, int64_t run, const char *command, as_err *err) {
+    asking a = {.run = run, .command = command};
+    const as_status s = as_store_runs_each(store, ask, &a, err);
+    *is = a.is;
+    return s;
+}
+as_status as_stored_open_bare(as_stored *out, as_store *store, int64_t run, as_err *err) {
+    *out = (as_stored){.run = run, .p.kind = AS_PRED_VALUE};
+    search s = {.out = out};
+    as_status st = as_store_runs_each(store, look, &s, err);
+    if (st == AS_OK && s.state != AS_RUN_DONE) {
+        st = as_fail(err, AS_USAGE, "run %" PRId64 " is not finished", run);
+        as_hint(err, "Give its command again: it goes on where it was.");
+    }
+    if (st != AS_OK) as_stored_free(out);
+    return st;
+}
+
 as_status as_stored_open(as_stored *out, as_store *store, int64_t run, as_err *err) {
     *out = (as_stored){.run = run};
     search s = {.out = out};

@@ -22,6 +22,10 @@ typedef struct as_stored {
 
 /* AS_USAGE: no such run (lists the newest), a run without items, one that is not finished. */
 as_status as_stored_open(as_stored *out, as_store *store, int64_t run, as_err *err) AS_CHECKED;
+/* Whether a run is of this command; false when there is none. */
+as_status as_stored_is(bool *is, as_store *store, int64_t run, const char *command, as_err *err) AS_CHECKED;
+/* A finished run without items, a pre-training: what the store says of it, n 0. */
+as_status as_stored_open_bare(as_stored *out, as_store *store, int64_t run, as_err *err) AS_CHECKED;
 void as_stored_free(as_stored *s);
 /* The same label names in another order: renumber b's labels as in `names`. Other names, or numbers: b stays as it is. */
 as_status as_stored_relabel(as_stored *b, const as_labels *names, as_err *err) AS_CHECKED;

@@ -69,3 +69,9 @@ run "${train[@]}" --out x --max-length 1000
 fails too_long 2 'beyond the 512 positions' 'at most 512'
 run pretrain --corpus nowhere.txt --tokenizer "$model" --shape tiny --out x --quiet
 fails missing_text 3 'nowhere.txt'
+
+run "${train[@]}" --out one --threads 2 --json
+number=$(grep -o '"run":[0-9]*' out | cut -d: -f2)
+run report "$number" -o page.html
+check a_report_plots_the_curve both works grep -q 'Training loss' page.html
+check a_report_shows_heldout_metrics grep -q 'perplexity' page.html
