@@ -39,7 +39,8 @@ static const as_command table[] = {
      "assay embed all-MiniLM-L6-v2 'A first text' --json", "{\"kind\":\"embedding\",\"text\":\"A first text\",\"dim\":384,\"vector\":[0.0417...]}",
      TAKES_MODEL | TAKES_LINES, 1, -1, as_cmd_embed},
     {"pretrain", "--corpus DIR (--shape S | --config F | --model M) --out DIR", "self-supervised training on text; saves a checkpoint that transformers loads",
-     "Masked words, alone or with next-sentence or sentence-order prediction, from a new model or on from a checkpoint. Says time, memory and "
+     "Masked words, alone or with next-sentence or sentence-order prediction, the next token (GPT-2), or which tokens a generator replaced "
+     "(ELECTRA), from a new model or on from a checkpoint. Says time, memory and "
      "FLOPs before it starts; evaluates on held-out text; stops with the last good state when the loss leaves its course. An interrupted command "
      "goes on where it was when it is given again.",
      "assay pretrain --corpus wiki --shape mini --out bert --tokens 20000000", "saved     bert (4,883 steps)",

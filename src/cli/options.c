@@ -122,10 +122,10 @@ static const as_option table[] = {
     /* --- pre-training --- */
     {"corpus", "PATH", NULL, "a folder made by assay data corpus, or texts to make one of in OUT/corpus; repeatable", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXTS, AT(corpora), 0, 0},
     {"tokenizer", "DIR", "the corpus', or the model's", "folder of the tokenizer", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXT, AT(tokenizer), 0, 0},
-    {"shape", "tiny|mini|small|base", NULL, "a new BERT: 2 layers of 128, 4 of 256, 4 of 512, 12 of 768", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_CHOICE, AT(shape), 0, 0},
+    {"shape", "tiny|mini|small|base", NULL, "a new BERT (clm: GPT-2; rtd: ELECTRA): 2 layers of 128, 4 of 256, 4 of 512, 12 of 768", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_CHOICE, AT(shape), 0, 0},
     {"config", "FILE", NULL, "a new model of this config.json", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_TEXT, AT(config), 0, 0},
     {"model", "MODEL", NULL, "go on from this checkpoint", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_TEXT, AT(from), 0, 0},
-    {"objective", "NAME", NULL, "mlm, mlm+nsp (next sentence), mlm+sop (sentence order)", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_TEXT, AT(objective), 0, 0},
+    {"objective", "NAME", NULL, "mlm, mlm+nsp (next sentence), mlm+sop (sentence order), clm (next token), rtd (replaced tokens)", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_TEXT, AT(objective), 0, 0},
     {"max-length", "N", "128", "tokens of a row: one document, a part of one, or several short ones apart", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_INT, AT(max_length), 4, 1e9},
     {"mask-share", "X", NULL, "share of the tokens that are masked", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_REAL, AT(mask_share), 0.001, 0.9},
     {"whole-words", NULL, NULL, "mask all pieces of a word or none", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_FLAG, AT(whole_words), 0, 0},
