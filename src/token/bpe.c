@@ -345,17 +345,6 @@ static as_status encode_word(const as_bpe *m, as_work *w, const as_word *x, as_e
     return emit_symbols(w, x, err);
 }
 
-/* A word whose bytes are still bytes of the text: byte k is the character that stands for it. */
-as_status as_bpe_bytes(const as_bpe *m, as_work *w, const as_word *x, as_err *err) {
-    as_status s;
-    if (as_cached_pieces(w, x, &s, err)) return s;
-    w->n_symbols = 0;
-    for (size_t i = 0; i < x->n; i++)
-        AS_TRY(add_symbol(w, m->byte[(unsigned char)x->p[i]], 1, err));
-    AS_TRY(merge(m, w, err));
-    return emit_symbols(w, x, err);
-}
-
 as_status as_run_bpe(const as_part *self, as_work *w, as_err *err) {
     for (size_t i = 0; i < w->n_splits; i++) {
         const as_split *s = &w->splits[i];

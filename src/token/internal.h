@@ -421,7 +421,6 @@ typedef struct as_bpe {
 } as_bpe;
 as_status as_parse_bpe(as_part *self, const as_json *spec, as_loader *ld, as_err *err) AS_CHECKED;
 as_status as_run_bpe(const as_part *self, as_work *w, as_err *err) AS_CHECKED;
-as_status as_bpe_bytes(const as_bpe *m, as_work *w, const as_word *x, as_err *err) AS_CHECKED;
 
 typedef struct as_unigram {
     double *score; /* by id */
@@ -450,5 +449,8 @@ void as_tokenizer_force_general(as_tokenizer *t);
 /* vocab.txt and tokenizer_config.json -> the equivalent tokenizer.json. config may be NULL. */
 as_status as_bert_files_to_json(as_buf *out, const char *dir, const as_json *config,
                                 as_err *err) AS_CHECKED;
+/* vocab.json, merges.txt and tokenizer_config.json, likewise. */
+as_status as_bpe_files_to_json(as_buf *out, const char *dir, const as_json *config,
+                               as_err *err) AS_CHECKED;
 
 #endif

@@ -121,6 +121,7 @@ void as_tokenizer_free(as_tokenizer *t) {
 
 /* ---- a checkpoint folder ---- */
 static const char *const own_files[] = {"tokenizer.json", "tokenizer_config.json", "vocab.txt",
+                                        "vocab.json", "merges.txt",
                                         "special_tokens_map.json", "added_tokens.json"};
 
 static as_status read_optional(as_json **out, const char *dir, const char *name, as_err *err) {
@@ -140,10 +141,11 @@ static as_status parse_file(as_tokenizer **out, const char *path, as_err *err) {
     return s;
 }
 
-static as_status parse_vocab_txt(as_tokenizer **out, const char *dir, const char *path,
-                                 const as_json *config, as_err *err) {
+static as_status parse_vocab(as_tokenizer **out, const char *dir, const char *path, bool bert,
+                             const as_json *config, as_err *err) {
     as_buf text = {0};
-    as_status s = as_bert_files_to_json(&text, dir, config, err);
+    as_status s = bert ? as_bert_files_to_json(&text, dir, config, err)
+                       : as_bpe_files_to_json(&text, dir, config, err);
     if (s == AS_OK && text.failed) s = as_fail_nomem(err, "vocabulary", text.n);
     if (s == AS_OK) s = as_tokenizer_parse(out, as_buf_view(&text), path, err);
     as_buf_free(&text);
@@ -152,19 +154,28 @@ static as_status parse_vocab_txt(as_tokenizer **out, const char *dir, const char
 
 static as_status open_model(as_tokenizer **out, const char *dir, const as_json *config,
                             as_err *err) {
-    char *json = as_path_join(dir, "tokenizer.json"), *txt = as_path_join(dir, "vocab.txt");
+    static const char *const names[] = {"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"};
+    char *paths[AS_COUNT(names)];
+    bool there[AS_COUNT(names)], room = true;
     as_status s;
-    if (json == NULL || txt == NULL) {
+    for (size_t i = 0; i < AS_COUNT(names); i++) {
+        paths[i] = as_path_join(dir, names[i]);
+        room = room && paths[i] != NULL;
+        there[i] = paths[i] != NULL && as_file_exists(paths[i]);
+    }
+    if (!room) {
         s = as_fail_nomem(err, "path", strlen(dir));
-    } else if (as_file_exists(json)) {
-        s = parse_file(out, json, err);
-    } else if (as_file_exists(txt)) {
-        s = parse_vocab_txt(out, dir, txt, config, err);
+    } else if (there[0]) {
+        s = parse_file(out, paths[0], err);
+    } else if (there[1] || (there[2] && there[3])) {
+        s = parse_vocab(out, dir, there[1] ? paths[1] : paths[2], there[1], config, err);
     } else {
         s = as_fail(err, AS_IO, "%s: holds neither tokenizer.json nor vocab.txt", dir);
-        as_hint(err, "A checkpoint folder needs one of these two files to read text.");
+        as_hint(err, "A checkpoint folder needs one of these two files, or vocab.json with merges.txt, "
+                     "to read text.");
     }
-    as_free(json), as_free(txt);
+    for (size_t i = 0; i < AS_COUNT(names); i++)
+        as_free(paths[i]);
     return s;
 }
 

@@ -145,11 +145,11 @@ static as_status put_piece(as_learned *out, as_bump *text, const uint32_t *chars
 
 static as_status put_seeds(as_learned *out, as_bump *text, finder *f, as_char_count *chars,
                            size_t n_chars, const as_token_train_opts *o, as_err *err) {
-    qsort(chars, n_chars, sizeof *chars, by_count);
+    if (n_chars > 1) qsort(chars, n_chars, sizeof *chars, by_count);
     for (size_t i = 0; i < n_chars; i++)
         if (chars[i].cp != 0)
             AS_TRY(put_piece(out, text, &chars[i].cp, 1, (double)(uint32_t)chars[i].count, err));
-    qsort_r(f->seeds, f->n_seeds, sizeof *f->seeds, by_score, f);
+    if (f->n_seeds > 1) qsort_r(f->seeds, f->n_seeds, sizeof *f->seeds, by_score, f);
     for (size_t i = 0; i < f->n_seeds; i++) {
         const seed s = f->seeds[i];
         AS_TRY(put_piece(out, text, f->text + s.at, s.len, (double)s.score, err));

@@ -161,7 +161,7 @@ static void check_file(const char *name, bool general) {
 
 static const char *const names[] = {"uncased",  "cased",  "chinese", "words",
                                     "bert_files", "bytes",  "roberta", "regex",
-                                    "fallback", "suffix", "unigram", "unigram_bytes"};
+                                    "fallback", "suffix", "unigram", "unigram_bytes", "roberta_files"};
 
 static void test_token_results_equal_the_library_on_hard_inputs(void **state) {
     (void)state;

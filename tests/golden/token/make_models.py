@@ -5,6 +5,7 @@ All texts are the project's own. WordPieceTrainer numbers characters inside word
 them in the order of code points, as first tokens. UnigramTrainer gives characters without a piece of their own scores in such
 an order: the test allows for that."""
 import json
+import os
 from tokenizers import Regex, Tokenizer, decoders as D, models as M, normalizers as N, pre_tokenizers as P, processors as R, trainers as T
 import make
 
@@ -144,6 +145,22 @@ def trained(lines):
         yield dict(opts, model="unigram", vocab=[x[0] for x in m["vocab"]], scores=[x[1] for x in m["vocab"]])
 
 
+def roberta_files():
+    """vocab.json and merges.txt alone, as transformers (5.24.0) reads them; the mask takes the blank before it, as
+    roberta-base's tokenizer.json and the class of transformers 4 have it."""
+    import transformers
+    m = json.load(open("roberta.json", encoding="utf-8"))["model"]
+    os.makedirs("roberta_files", exist_ok=True)
+    json.dump(m["vocab"], open("roberta_files/vocab.json", "w", encoding="utf-8"), ensure_ascii=False)
+    with open("roberta_files/merges.txt", "w", encoding="utf-8") as f:
+        f.write("#version: 0.2\n" + "".join(a + " " + b + "\n" for a, b in m["merges"]))
+    json.dump({"tokenizer_class": "RobertaTokenizer", "add_prefix_space": False, "model_max_length": 128},
+              open("roberta_files/tokenizer_config.json", "w"))
+    t = transformers.RobertaTokenizer.from_pretrained(
+        "roberta_files", mask_token=make.tokenizers.AddedToken("<mask>", lstrip=True, normalized=False, special=True))
+    make.dump("roberta_files.jsonl", make.cases(t.backend_tokenizer))
+
+
 def main():
     lines = corpus()
     with open("corpus.txt", "w", encoding="utf-8", newline="") as f:
@@ -155,6 +172,7 @@ def main():
         t = Tokenizer.from_file(name + ".json")
         make.dump(name + ".jsonl", make.cases(t))
     make.dump("train.jsonl", trained(lines))
+    roberta_files()
 
 
 if __name__ == "__main__":
