@@ -44,7 +44,7 @@ static const as_command table[] = {
      "FLOPs before it starts; evaluates on held-out text; stops with the last good state when the loss leaves its course. An interrupted command "
      "goes on where it was when it is given again.",
      "assay pretrain --corpus wiki --shape mini --out bert --tokens 20000000", "saved     bert (4,883 steps)",
-     TAKES_PRETRAIN, 0, 0, as_cmd_pretrain},
+     TAKES_PRETRAIN | TAKES_RANKS, 0, 0, as_cmd_pretrain},
     {"finetune", "MODEL (--data F | --task T) --out DIR", "supervised training; saves a checkpoint that transformers loads",
      "AdamW with linear warm-up and decay; keeps the checkpoint that is best on the dev data. Says time and memory "
      "before it starts. An interrupted command goes on where it was when it is given again.",

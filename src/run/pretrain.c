@@ -54,15 +54,16 @@ static void plan(pretraining *w) {
     const double per_step = (double)o->tokens / (double)o->n * (double)first;
     p->tokens = per_step * (double)p->steps, p->flops = flops_of(w, p->tokens);
     const double update = (double)p->parameters * (double)(28 + 8 * p->shards) / 8e9; /* gradients and moments at about 8 GB/s */
-    p->seconds = 1.33 * p->flops / as_session_rate(&w->s.ses) + (double)p->steps * update;
+    p->seconds = 1.33 * p->flops / (as_session_rate(&w->s.ses) * as_comm_size(w->j->job.comm)) + (double)p->steps * update;
     const double batch = per_step / (double)w->recipe.accumulate / (p->shards > as_engine_threads(w->s.ses.engine) ? (double)p->shards / as_engine_threads(w->s.ses.engine) : 1.0);
     const double layers = w->j->recompute ? 1.0 + (double)c->layers / 18.0 : (double)c->layers;
     const double head = w->j->mask_share * (8.0 * (double)c->hidden + 1024.0);
-    p->bytes = as_peak_memory() + as_optimizer_bytes(w->s.ses.model, (int)p->shards) +
+    const int ranks = as_comm_size(w->j->job.comm), own = ((int)p->shards + ranks - 1) / ranks;
+    p->bytes = as_peak_memory() + as_optimizer_bytes(w->s.ses.model, own) +
                (uint64_t)(batch * 4.0 * (layers * (double)(18 * c->hidden + 4 * c->inter) + head));
 }
 static as_status check_memory(const pretraining *w, as_err *err) {
-    const uint64_t need = w->out->plan.bytes - as_peak_memory(), have = as_mem_available();
+    const uint64_t need = w->out->plan.bytes - as_peak_memory(), have = as_mem_available() / (uint64_t)as_comm_local_size(w->j->job.comm);
     if (need <= have) return AS_OK;
     (void)as_fail(err, AS_NOMEM, "training needs about %" PRIu64 " MB more memory, %" PRIu64 " MB are free", need >> 20, have >> 20);
     as_hint(err, "Use a smaller --batch-size with --accumulate, a shorter --max-length, or --recompute.");
@@ -97,6 +98,7 @@ static as_status identify(pretraining *w, as_buf *b, as_err *err) {
 static const char *saved_name(const pretraining *w) { return w->j->save_bf16 ? "bf16" : "f32"; }
 /* "assay.json" says whose the folder is, from the first step on, and whether the result in it is whole. */
 static as_status mark(const pretraining *w, const as_trained *done, as_err *err) {
+    if (!as_comm_leads(w->j->job.comm)) return AS_OK;
     char *path = as_path_join(w->j->out, "assay.json");
     as_buf b = {0};
     as_buf_fmt(&b, "{\n  \"identity\": \"%s\",\n  \"objective\": \"%s\",\n  \"finished\": %s", w->identity, w->s.row->name, done ? "true" : "false");
@@ -144,12 +146,12 @@ static as_status save(const pretraining *w, as_err *err) {
 }
 
 /* --- callbacks of the loop --- */
-static as_status score_heldout(pretraining *w, as_err *err) {
+static as_status score_heldout(pretraining *w, as_comm *comm, as_err *err) {
     const as_objective *o = &w->s.heldout;
     memset(w->out->heldout, 0, sizeof w->out->heldout);
     if (o->n == 0) return AS_OK;
     if (!w->each && !(w->each = as_alloc((size_t)o->n, sizeof *w->each))) return as_fail_nomem(err, "evaluation", 0);
-    AS_TRY(as_heldout_score(o, w->s.ses.engine, w->each, err));
+    AS_TRY(as_heldout_score_on(o, w->s.ses.engine, comm, w->each, err));
     for (int p = 0; p < AS_LOSSES; p++)
         w->out->heldout[p] = (as_pretrain_part){.name = o->parts[p], .loss = as_heldout_loss(w->each, o->n, p, w->j->job.level),
                                                 .accuracy = as_heldout_accuracy(w->each, o->n, p, w->j->job.level)};
@@ -170,10 +172,10 @@ static as_status score_more(pretraining *w, as_err *err) {
 static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {
     pretraining *w = ctx;
     as_progress_end(&w->progress);
-    AS_TRY(score_heldout(w, err));
+    AS_TRY(score_heldout(w, w->j->job.comm, err));
     const as_pretrain_part *p = &w->out->heldout[0];
     *score = -p->loss.value;
-    AS_TRY(as_pretrain_log_evaluation(w->log, step, epoch, train_loss, w->out->heldout, err));
+    if (w->log) AS_TRY(as_pretrain_log_evaluation(w->log, step, epoch, train_loss, w->out->heldout, err));
     as_log_line(w->j->job.log, AS_INFO, "step %" PRId64 ", epoch %.2f: train loss %.4f, held out %.4f [%.4f, %.4f], perplexity %.2f, accuracy %.4f", step, epoch, train_loss,
                 p->loss.value, p->loss.low, p->loss.high, exp(p->loss.value), p->accuracy.value);
     return AS_OK;
@@ -182,18 +184,20 @@ static as_status log_step(void *ctx, const as_train_step *s, as_err *err) {
     pretraining *w = ctx;
     w->out->steps = s->step, w->out->tokens += (double)s->tokens;
     snprintf(w->doing, sizeof w->doing, "pre-train, loss %.3f", s->loss);
+    if (!w->log) return AS_OK; /* rank 0 keeps it */
     if (s->step == 1) AS_TRY(as_pretrain_log_cut(w->log, 0, err)); /* a run that was killed before its first checkpoint */
     return as_pretrain_log_step(w->log, s, err);
 }
 static as_status at_checkpoint(void *ctx, int64_t step, bool resumed, as_err *err) {
     pretraining *w = ctx;
+    if (!w->log) return AS_OK;
     return resumed ? as_pretrain_log_cut(w->log, step, err) : as_pretrain_log_flush(w->log, err);
 }
 
 /* --- the store --- */
 static as_status begin_run(pretraining *w, const char *config, as_err *err) {
     const as_job *j = &w->j->job;
-    if (!j->db) return AS_OK;
+    if (!j->db || !as_comm_leads(j->comm)) return AS_OK;
     AS_TRY(as_store_open(&w->store, j->db, err));
     char *model = as_display_name(w->j->out), *task = as_display_name(w->s.corpus_dir);
     const as_run_key k = {.command = "pretrain", .key = w->identity, .config_json = config, .model = model ? model : "", .task = task ? task : "",
@@ -245,18 +249,21 @@ static as_status keep_good(pretraining *w, const as_trained *done, as_err *err) 
 }
 
 static as_status train(pretraining *w, as_err *err) {
-    const as_trainer tr = {.model = w->s.ses.model, .recipe = &w->recipe, .objective = &w->s.train, .state_dir = w->state_dir, .keep = w->j->keep,
+    as_comm *comm = w->j->job.comm;
+    const as_trainer tr = {.comm = comm, .model = w->s.ses.model, .recipe = &w->recipe, .objective = &w->s.train, .state_dir = w->state_dir, .keep = w->j->keep,
                            .checkpoint_steps = w->j->checkpoint_steps, .guard = true, .recompute = w->j->recompute, .identity = w->identity,
                            .validate = w->s.heldout.n > 0 ? validate : NULL, .log = log_step, .checkpoint = at_checkpoint, .ctx = w, .stop = as_interrupted,
                            .progress = &w->progress};
     as_trained done;
-    AS_TRY(mark(w, NULL, err));
-    AS_TRY(as_pretrain_log_open(&w->log, w->j->out, w->store, w->run.id, err));
+    as_status s = mark(w, NULL, err);
+    if (s == AS_OK && as_comm_leads(comm)) s = as_pretrain_log_open(&w->log, w->j->out, w->store, w->run.id, err);
+    AS_TRY(as_comm_agree(comm, s, err));
     snprintf(w->doing, sizeof w->doing, "pre-train");
     as_progress_begin(&w->progress, w->j->job.progress_fd, w->j->job.progress_fd < 0, w->doing, w->out->plan.steps);
-    as_status s = as_train(&tr, &done, err);
+    s = as_train(&tr, &done, err);
     as_progress_end(&w->progress);
-    if (s == AS_NUMERIC) s = keep_good(w, &done, err);
+    if (s == AS_NUMERIC && as_comm_leads(comm)) s = keep_good(w, &done, err);
+    if (!as_comm_leads(comm)) return s;
     if (s != AS_OK) {
         as_err unseen; /* the first error is the one to tell */
         if (as_pretrain_log_flush(w->log, &unseen) != AS_OK) return s;
@@ -277,33 +284,55 @@ static as_status train(pretraining *w, as_err *err) {
 static as_status repeat(pretraining *w, as_err *err) {
     as_pretrain_job again = *w->j;
     w->out->from_store = true;
-    again.job.model = w->j->out, again.config = again.shape = NULL;
+    again.job.comm = NULL, again.job.model = w->j->out, again.config = again.shape = NULL;
     as_pretrain_start_close(&w->s);
     AS_TRY(as_pretrain_start_open(&w->s, &again, err));
-    AS_TRY(score_heldout(w, err));
+    AS_TRY(score_heldout(w, NULL, err));
     AS_TRY(score_more(w, err));
     return end_run(w, err);
 }
 
-static as_status pretrain(pretraining *w, as_err *err) {
-    as_buf config = {0};
-    if (!w->j->out) return as_fail(err, AS_USAGE, "pretrain: no folder for the result (--out)");
+/* More processes than shards is told before anything is written. */
+static as_status check_ranks(const pretraining *w, as_err *err) {
+    as_shares s;
+    return as_shares_init(&s, w->j->job.comm, (int)w->out->plan.shards, err);
+}
+static as_status open_start(pretraining *w, as_err *err) {
     AS_TRY(as_pretrain_start_open(&w->s, w->j, err));
     plan(w);
-    if (w->j->job.dry_run) {
-        if (w->s.model_dir) as_dir_remove(w->s.model_dir);
-        return AS_OK;
-    }
-    AS_TRY(check_memory(w, err));
+    AS_TRY(check_ranks(w, err));
+    return w->j->job.dry_run ? AS_OK : check_memory(w, err);
+}
+/* Rank 0 lays down the folder that a new model begins in, the others read it. */
+static as_status open_in_turn(pretraining *w, as_err *err) {
+    as_comm *comm = w->j->job.comm;
+    AS_TRY(as_comm_agree(comm, as_comm_leads(comm) ? open_start(w, err) : AS_OK, err));
+    return as_comm_agree(comm, as_comm_leads(comm) ? AS_OK : open_start(w, err), err);
+}
+static as_status begin(pretraining *w, bool *finished, as_err *err) {
+    as_buf config = {0};
     as_status s = identify(w, &config, err);
-    bool finished = false;
-    if (s == AS_OK) s = check_out(w, &finished, err);
+    if (s == AS_OK && as_comm_leads(w->j->job.comm)) s = check_out(w, finished, err);
     if (s == AS_OK) s = begin_run(w, config.p, err);
     as_buf_free(&config);
     AS_TRY(s);
     if (!(w->state_dir = as_path_join(w->j->out, "training"))) return as_fail_nomem(err, "a path", 0);
-    if (finished) return repeat(w, err);
-    if (w->j->job.again) as_dir_remove(w->state_dir);
+    return AS_OK;
+}
+
+static as_status pretrain(pretraining *w, as_err *err) {
+    as_comm *comm = w->j->job.comm;
+    bool finished = false;
+    if (!w->j->out) return as_fail(err, AS_USAGE, "pretrain: no folder for the result (--out)");
+    AS_TRY(open_in_turn(w, err));
+    if (w->j->job.dry_run) {
+        if (w->s.model_dir && as_comm_leads(comm)) as_dir_remove(w->s.model_dir);
+        return AS_OK;
+    }
+    AS_TRY(as_comm_agree(comm, begin(w, &finished, err), err));
+    as_comm_broadcast(comm, &finished, sizeof finished);
+    if (finished) return as_comm_leads(comm) ? repeat(w, err) : AS_OK;
+    if (w->j->job.again && as_comm_leads(comm)) as_dir_remove(w->state_dir);
     as_log_line(w->j->job.log, AS_INFO, "%" PRId64 " parameters, %" PRId64 " steps, %.3g tokens, %.3g FLOPs: about %.0f s and %.0f MB of memory", w->out->plan.parameters,
                 w->out->plan.steps, w->out->plan.tokens, w->out->plan.flops, w->out->plan.seconds, (double)w->out->plan.bytes / 1e6);
     return train(w, err);
@@ -312,7 +341,7 @@ static as_status pretrain(pretraining *w, as_err *err) {
 as_status as_run_pretrain(const as_pretrain_job *j, as_pretrain_result *out, as_err *err) {
     memset(out, 0, sizeof *out);
     pretraining w = {.j = j, .out = out, .recipe = j->recipe};
-    const as_status s = pretrain(&w, err);
+    const as_status s = as_comm_agree(j->job.comm, pretrain(&w, err), err);
     as_pretrain_log_close(w.log);
     as_store_close(w.store);
     as_pretrain_start_close(&w.s);

@@ -70,11 +70,13 @@ static as_status lay_start(as_pretrain_start *s, const as_pretrain_job *j, as_er
     char *config = s->model_dir ? as_path_join(s->model_dir, "config.json") : NULL;
     as_tokenizer *tok = NULL;
     as_buf text = {0};
-    as_status st = config ? as_dir_make(s->model_dir, err) : as_fail_nomem(err, "a path", 0);
-    if (st == AS_OK) st = as_tokenizer_open(&tok, j->tokenizer ? j->tokenizer : s->corpus_dir, err);
-    if (st == AS_OK) st = new_config(&text, j, s->row->head, tok, err);
-    if (st == AS_OK) st = as_file_write(config, text.p, text.n, err);
-    if (st == AS_OK) st = as_tokenizer_copy(tok, s->model_dir, err);
+    as_status st = config ? AS_OK : as_fail_nomem(err, "a path", 0);
+    const bool writes = as_comm_leads(j->job.comm); /* the other ranks find it there */
+    if (st == AS_OK && writes) st = as_dir_make(s->model_dir, err);
+    if (st == AS_OK && writes) st = as_tokenizer_open(&tok, j->tokenizer ? j->tokenizer : s->corpus_dir, err);
+    if (st == AS_OK && writes) st = new_config(&text, j, s->row->head, tok, err);
+    if (st == AS_OK && writes) st = as_file_write(config, text.p, text.n, err);
+    if (st == AS_OK && writes) st = as_tokenizer_copy(tok, s->model_dir, err);
     as_tokenizer_free(tok);
     as_buf_free(&text);
     as_free(training), as_free(config);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "stats/paired.h"
+#include "train/shares.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -11,6 +12,8 @@ enum { ITEMS = 8 }; /* of one forward pass */
 typedef struct scoring {
     const as_objective *o;
     as_ctx *ctx;              /* [threads] */
+    int64_t first;            /* this rank's first item */
+    int64_t end;
     as_tally *each;
     atomic_bool failed;
 } scoring;
@@ -21,21 +24,27 @@ static void score_items(void *arg, int64_t chunk, int thread) {
     const as_train_at at = as_heldout_at();
     const float scale[AS_LOSSES] = {1.0f, 1.0f};
     int64_t items[ITEMS], n = 0;
-    for (int64_t i = chunk * ITEMS; i < s->o->n && n < ITEMS; i++) items[n++] = i;
+    for (int64_t i = s->first + chunk * ITEMS; i < s->end && n < ITEMS; i++) items[n++] = i;
     as_ctx_reset(c);
-    if (!s->o->forward(s->o->self, c, &at, items, n, scale, s->each + chunk * ITEMS)) s->failed = true;
+    if (!s->o->forward(s->o->self, c, &at, items, n, scale, s->each + items[0])) s->failed = true;
 }
 
-as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) {
-    const int threads = as_engine_threads(e);
-    scoring s = {.o = o, .each = each, .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
+as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) { return as_heldout_score_on(o, e, NULL, each, err); }
+as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_tally *each, as_err *err) {
+    const int threads = as_engine_threads(e), ranks = as_comm_size(comm), rank = as_comm_rank(comm);
+    const as_shares shares = {.comm = comm, .tree = {ranks, ranks, rank}};
+    size_t begin[AS_SHARDS_MAX + 1];
+    AS_ASSERT(ranks <= AS_SHARDS_MAX);
+    as_shares_cut(&shares, begin, (size_t)o->n, ITEMS);
+    scoring s = {.o = o, .each = each, .first = (int64_t)begin[rank], .end = (int64_t)begin[rank + 1], .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
     as_status st = s.ctx ? AS_OK : as_fail_nomem(err, "evaluation", 0);
     for (int i = 0; st == AS_OK && i < threads; i++) st = as_ctx_init(&s.ctx[i], e, i, 1, err);
-    if (st == AS_OK) as_parallel_dynamic(threads, (o->n + ITEMS - 1) / ITEMS, score_items, &s);
+    if (st == AS_OK) as_parallel_dynamic(threads, (s.end - s.first + ITEMS - 1) / ITEMS, score_items, &s);
     if (st == AS_OK && s.failed) st = as_fail_nomem(err, "evaluation", 0);
     for (int i = 0; s.ctx && i < threads; i++) as_ctx_deinit(&s.ctx[i]);
     as_free(s.ctx);
-    return st;
+    AS_TRY(as_comm_agree(comm, st, err));
+    return as_shares_spread(&shares, each, sizeof *each, begin, err);
 }
 
 /* Sum(x) / sum(count), x by item; the variance of a ratio of means to first order. */
