@@ -48,7 +48,7 @@ as_status as_refs_add(as_refs *refs, as_store *store, const char *text, as_err *
     int64_t cell = 0;
     if (!as_parse_i64(whole, &s.run) || s.run < 1 || (dot && (!as_parse_i64(as_str_of(dot + 1), &cell) || cell < 1))) return fail_ref(text, "is not a run's number", err);
     as_status st = as_store_runs_each(store, look, &s, err);
-    if (st == AS_OK && !s.found) st = fail_ref(text, "is not stored", err);
+    if (st == AS_OK && !s.found && dot) st = fail_ref(text, "is not stored", err); /* of a run, as_stored_open says which there are */
     else if (st == AS_OK && dot && !s.bench) st = fail_ref(text, "names a cell, but that run is no bench", err);
     else if (st == AS_OK) st = s.bench ? add_cells(refs, &s, cell, text, err) : add(refs, (as_ref){s.run, 0}, err);
     as_buf_free(&s.result);
