@@ -33,6 +33,7 @@ recipe=(--data "$data" --limit 200 --batch-size 32 --lr 1e-3 --quiet)
 "$ASSAY" finetune "$model" "${recipe[@]}" --steps 12 --eval-every 5 --out ft1 --db one.db --json >train1 2>/dev/null
 "$ASSAY" eval ft1 --data "$data" --db one.db --items --json --quiet >items1 2>/dev/null
 same() { sed -E 's/"(seconds|peak_bytes|items_per_second|train_seconds|run|finetune_run|threads|out|model)":[^,}]*//g' "$1"; }
+held() { grep -o '"loss":.*' "$1"; } # of the held-out text, to the end of the object
 logs() { "$ASSAY" runs show 1 --db "$1" 2>/dev/null | grep -Ec 'accuracy'; }
 for n in "${sizes[@]}"; do
     ranks "$n" finetune "$model" "${recipe[@]}" --steps 12 --eval-every 5 --out "ft$n" --db "$n.db" --json
@@ -70,6 +71,22 @@ cp out bench1.out
 for n in "${sizes[@]}"; do
     ranks "$n" bench "${grid[@]}" --out "bench$n" --db "bench$n.db"
     check "bench_on_${n}_ranks_has_the_same_numbers" cmp -s <(same bench1.out) <(same out)
+done
+
+# --- pre-training ---
+tail -n +2 "$data" | head -240 | sed 'n;n;n;G' >text.txt
+"$ASSAY" data corpus text.txt --tokenizer "$model" --out corpus --heldout 0.2 --quiet >/dev/null 2>&1
+objectives=(mlm)
+[[ -z ${ASSAY_FULL:-} ]] || objectives=(mlm clm rtd)
+for objective in "${objectives[@]}"; do
+    pre=(--shape tiny --tokenizer "$model" --corpus corpus --objective "$objective" --steps 6 --eval-every 3 --max-length 64 --quiet --json)
+    run pretrain "${pre[@]}" --out "pre1$objective" --db pre1.db
+    cp out pre1.out
+    for n in "${sizes[@]}"; do
+        ranks "$n" pretrain "${pre[@]}" --out "pre$n$objective" --db "pre$n.db"
+        check "pretrain_${objective}_on_${n}_ranks_saves_the_same_bytes" cmp -s "pre1$objective/model.safetensors" "pre$n$objective/model.safetensors"
+        check "pretrain_${objective}_on_${n}_ranks_has_the_same_heldout_loss" cmp -s <(held pre1.out) <(held out)
+    done
 done
 
 # --- one message ---
