@@ -116,7 +116,10 @@ def real_tokenizers():
     for name in ("gpt2/tokenizer.json", "gpt-neox-20b/20B_tokenizer.json", "babyberta-roberta-8k/tokenizer.json"):
         path = os.path.join(os.environ.get("ASSAY_TOKENIZERS", ""), name)
         if os.path.exists(path):
-            found.append((name, Tokenizer.from_file(path), path))
+            t = Tokenizer.from_file(path)
+            t.no_truncation()
+            t.no_padding()
+            found.append((name, t, path))
     d = os.path.join(os.environ.get("ASSAY_MODELS", os.path.expanduser("~/.cache/assay-models")), "all-MiniLM-L6-v2")
     if os.path.exists(os.path.join(d, "tokenizer.json")):
         t = Tokenizer.from_file(os.path.join(d, "tokenizer.json"))
