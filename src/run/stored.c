@@ -23,16 +23,25 @@ static as_status look(void *ctx, const as_run_info *r, as_err *err) {
     return ok ? AS_OK : as_fail_nomem(err, "a stored run", 0);
 }
 
+static void hint_newest(int64_t newest, as_err *err) {
+    if (newest) as_hint(err, "assay runs lists what is stored; the newest run with items is %" PRId64 ".", newest);
+    else as_hint(err, "assay eval MODEL --data F scores items and stores them.");
+}
+as_status as_stored_none(int64_t run, int64_t newest, as_err *err) {
+    (void)as_fail(err, AS_USAGE, "no run %" PRId64 " is stored", run);
+    hint_newest(newest, err);
+    return AS_USAGE;
+}
+
 static as_status find(as_stored *o, as_store *store, search *s, as_err *err) {
     AS_TRY(as_store_runs_each(store, look, s, err));
     as_status st = AS_OK;
-    if (!s->found) st = as_fail(err, AS_USAGE, "no run %" PRId64 " is stored", o->run);
-    else if (s->items == 0) st = as_fail(err, AS_USAGE, "run %" PRId64 " (%s) has no scored items", o->run, o->command);
+    if (!s->found) return as_stored_none(o->run, s->newest, err);
+    if (s->items == 0) st = as_fail(err, AS_USAGE, "run %" PRId64 " (%s) has no scored items", o->run, o->command);
     else if (s->state != AS_RUN_DONE) st = as_fail(err, AS_USAGE, "run %" PRId64 " is not finished", o->run);
     if (st == AS_OK) return AS_OK;
-    if (s->found && s->items > 0) as_hint(err, "Give its command again: it goes on where it was.");
-    else if (s->newest) as_hint(err, "assay runs lists what is stored; the newest run with items is %" PRId64 ".", s->newest);
-    else as_hint(err, "assay eval MODEL --data F scores items and stores them.");
+    if (s->items > 0) as_hint(err, "Give its command again: it goes on where it was.");
+    else hint_newest(s->newest, err);
     return st;
 }
 

@@ -32,4 +32,6 @@ as_status as_stored_relabel(as_stored *b, const as_labels *names, as_err *err) A
 /* Bring b's items into a's order by id, and its labels into a's by name. AS_USAGE: an id that the other lacks, items whose content differs (names the first),
  * different label sets. */
 as_status as_stored_align(const as_stored *a, as_stored *b, as_err *err) AS_CHECKED;
+/* AS_USAGE: there is no such run; newest is the newest one with items, or 0. */
+as_status as_stored_none(int64_t run, int64_t newest, as_err *err) AS_CHECKED;
 #endif

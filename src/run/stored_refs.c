@@ -1,13 +1,15 @@
 #include "run/stored_refs.h"
 #include "base/mem.h"
 #include "io/json.h"
+#include "run/stored.h"
 #include <inttypes.h>
 #include <string.h>
 
-typedef struct search { int64_t run; bool found, bench; as_buf result; } search;
+typedef struct search { int64_t run, newest; bool found, bench; as_buf result; } search;
 
 static as_status look(void *ctx, const as_run_info *r, as_err *err) {
     search *s = ctx;
+    if (r->items > 0) s->newest = r->id;
     if (r->id != s->run) return AS_OK;
     s->found = true, s->bench = strcmp(r->command, "bench") == 0;
     if (r->result_json) as_buf_str(&s->result, r->result_json);
@@ -48,7 +50,7 @@ as_status as_refs_add(as_refs *refs, as_store *store, const char *text, as_err *
     int64_t cell = 0;
     if (!as_parse_i64(whole, &s.run) || s.run < 1 || (dot && (!as_parse_i64(as_str_of(dot + 1), &cell) || cell < 1))) return fail_ref(text, "is not a run's number", err);
     as_status st = as_store_runs_each(store, look, &s, err);
-    if (st == AS_OK && !s.found && dot) st = fail_ref(text, "is not stored", err); /* of a run, as_stored_open says which there are */
+    if (st == AS_OK && !s.found) st = as_stored_none(s.run, s.newest, err);
     else if (st == AS_OK && dot && !s.bench) st = fail_ref(text, "names a cell, but that run is no bench", err);
     else if (st == AS_OK) st = s.bench ? add_cells(refs, &s, cell, text, err) : add(refs, (as_ref){s.run, 0}, err);
     as_buf_free(&s.result);
