@@ -7,28 +7,28 @@ assay, model, table = (os.path.abspath(p) for p in sys.argv[1:4])
 steps, rounds, batch, tokens = (int(a) for a in (sys.argv[4:] + ["20", "5", "32", "128"][len(sys.argv) - 4:]))
 if not shutil.which("mpirun"):
     sys.exit("mpi.py: no mpirun")
-tmp = tempfile.mkdtemp()
+tmp, first = tempfile.mkdtemp(), 3  # a training of `first` steps is subtracted: pages touched for the first time, products made
 rows = list(csv.DictReader(open(table, encoding="utf-8", newline="")))
 random.seed(7)
-texts = [" ".join(random.choice(rows)["text"] for _ in range(2 + tokens // 12)) for _ in range(batch * steps)]  # as long as pre-training has them
+texts = [" ".join(random.choice(rows)["text"] for _ in range(2 + tokens // 12)) for _ in range(batch * (steps + first))]  # as long as pre-training has them
 with open(f"{tmp}/long.csv", "w", encoding="utf-8", newline="") as f:
     csv.writer(f).writerows([["text", "label"]] + [[t, "AB"[i % 2]] for i, t in enumerate(texts)])
 open(f"{tmp}/long.txt", "w", encoding="utf-8").write("\n\n".join(texts))
 subprocess.run([assay, "data", "corpus", f"{tmp}/long.txt", "--tokenizer", model, "--out", f"{tmp}/corpus", "--heldout", "0", "--quiet"],
                check=True, stdout=subprocess.DEVNULL)
-shared = ["--max-length", tokens, "--batch-size", batch, "--steps", steps, "--json", "--quiet"]
+shared = ["--max-length", tokens, "--batch-size", batch, "--lr", "1e-4", "--json", "--quiet"]
 works = {"finetune": ["finetune", model, "--data", f"{tmp}/long.csv", "--dev-fraction", "0"] + shared,
          "pretrain, masked LM": ["pretrain", "--config", f"{model}/config.json", "--tokenizer", model, "--corpus", f"{tmp}/corpus"] + shared}
 launch = ["mpirun", "-n", "2"] + (["--allow-run-as-root"] if os.geteuid() == 0 else [])
 
 
-def one(command, out):
+def one(command, count, out):
     shutil.rmtree(out, ignore_errors=True)
-    p = subprocess.run([str(c) for c in command] + ["--out", out, "--db", f"{tmp}/{random.random()}.db"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    p = subprocess.run([str(c) for c in command] + ["--steps", str(count), "--out", out, "--db", f"{tmp}/{random.random()}.db"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if p.returncode != 0:
         sys.exit(f"status {p.returncode}: {' '.join(map(str, command))}\n{p.stderr}")
     seconds = next(o["seconds"] for o in map(json.loads, p.stdout.splitlines()) if o["kind"] in ("finetune", "pretrain"))
-    return seconds / steps, hashlib.sha256(open(f"{out}/model.safetensors", "rb").read()).hexdigest()
+    return seconds, hashlib.sha256(open(f"{out}/model.safetensors", "rb").read()).hexdigest()
 
 
 same = True
@@ -37,10 +37,11 @@ for name, work in works.items():
     got, digests = {k: [] for k in sides}, set()
     for i in range(rounds + 1):  # in turn; the first is thrown away
         for k, command in sides.items():
-            seconds, digest = one(command, f"{tmp}/out")
+            before = one(command, first, f"{tmp}/out")[0]
+            seconds, digest = one(command, first + steps, f"{tmp}/out")
             digests.add(digest)
             if i:
-                got[k].append(seconds)
+                got[k].append((seconds - before) / steps)
     a, b = (statistics.median(got[k]) for k in sides)
     same &= len(digests) == 1
     print(f"{os.path.basename(model)}, {name}, batch {batch}, {tokens} tokens: two threads {1e3 * a:.1f} ms a step | two ranks {1e3 * b:.1f} ms "
