@@ -52,7 +52,7 @@ check report_writes_lm_eval test -n "$(find lm -name 'results_*.json')"
 run report "$bench" --json
 check report_json both works printed_json
 run report 999
-fails report_of_an_unknown_run 2 'not stored' 'assay runs'
+fails report_of_an_unknown_run 2 'no run 999 is stored' 'assay runs'
 
 run diff "$bench.1" "$bench.2" --limit 3
 check diff_counts both works says '^  fixed [0-9,]+ · broken [0-9,]+ · both wrong [0-9,]+ · both right [0-9,]+ · answers that changed [0-9,]+$'
