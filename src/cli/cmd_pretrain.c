@@ -49,6 +49,11 @@ static void result_json(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
     if (p[1].name) mean_json(b, "second_loss", p[1].loss.value, p[1].loss.low, p[1].loss.high), mean_json(b, "second_accuracy", p[1].accuracy.value, p[1].accuracy.low, p[1].accuracy.high);
     if (!isnan(r->bits_per_byte)) as_buf_str(b, ",\"bits_per_byte\":"), as_buf_real(b, r->bits_per_byte);
     if (!isnan(r->auc)) as_buf_str(b, ",\"auc\":"), as_buf_real(b, r->auc);
+    const as_heldout_mean q = as_heldout_perplexity(r->pseudo);
+    if (q.count > 0) {
+        mean_json(b, "pseudo_perplexity", q.value, q.low, q.high);
+        as_buf_fmt(b, ",\"pseudo_sequences\":%" PRId64 ",\"pseudo_predictions\":%" PRId64, q.n, q.count);
+    }
     as_buf_str(b, "}\n");
 }
 
@@ -68,6 +73,8 @@ static void result_text(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
         if (i == 0) metric_row(&g, p->name, "perplexity", exp(p->loss.value), exp(p->loss.low), exp(p->loss.high), p->loss.count);
         metric_row(&g, p->name, "accuracy", p->accuracy.value, p->accuracy.low, p->accuracy.high, p->accuracy.count);
     }
+    const as_heldout_mean q = as_heldout_perplexity(r->pseudo);
+    if (q.count > 0) metric_row(&g, "masked one by one", "pseudo-perplexity", q.value, q.low, q.high, q.count);
     if (!isnan(r->bits_per_byte)) as_grid_cell(&g, AS_LIT("bits per byte of text")), as_grid_fmt(&g, "%.4f", r->bits_per_byte), as_grid_cell(&g, AS_LIT(""));
     if (!isnan(r->auc)) as_grid_cell(&g, AS_LIT("replaced tokens, area under the ROC curve")), as_grid_fmt(&g, "%.4f", r->auc), as_grid_cell(&g, AS_LIT(""));
     as_grid_print(&g, b);
@@ -102,7 +109,8 @@ as_status as_cmd_pretrain(as_cli *c, as_err *err) {
     const as_options *o = &c->p.o;
     as_pretrain_job j = {.config = o->config, .shape = o->shape, .corpus = o->corpora.v, .corpus_count = o->corpora.count, .tokenizer = o->tokenizer,
                          .objective = o->objective, .out = o->out, .tokens = o->tokens, .mask_share = o->mask_share, .whole_words = o->whole_words,
-                         .save_bf16 = o->save_dtype && strcmp(o->save_dtype, "bf16") == 0, .recompute = o->recompute, .keep = o->keep, .checkpoint_steps = o->checkpoint_steps};
+                         .save_bf16 = o->save_dtype && strcmp(o->save_dtype, "bf16") == 0, .recompute = o->recompute, .keep = o->keep, .checkpoint_steps = o->checkpoint_steps,
+                         .pseudo = o->pseudo};
     as_pretrain_result r;
     AS_TRY(as_cli_job(&j.job, c, o->from, err));
     AS_TRY(fill_recipe(&j.recipe, c, err));

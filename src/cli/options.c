@@ -135,6 +135,7 @@ static const as_option table[] = {
     {"batch-warmup", "N", NULL, "steps over which the batch grows from an eighth", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_INT, AT(train.batch_warmup), 0, BIG},
     {"lr", "X", "0.0005", "highest learning rate", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_REAL, AT(train.lr), 0, 10},
     {"eval-every", "N", "a tenth of the steps", "steps between evaluations on held-out text", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_INT, AT(train.eval_every), 1, BIG},
+    {"pseudo-perplexity", "N", NULL, "score N held-out sequences at the end, each token masked in turn", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_INT, AT(pseudo), 1, 1e9},
     {"recompute", NULL, NULL, "compute activations again in the backward pass: the same bits in less memory", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_FLAG, AT(recompute), 0, 0},
     {"save-dtype", "f32|bf16", "f32", "numbers that the result is stored in", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_CHOICE, AT(save_dtype), 0, 0},
     {"checkpoint-steps", "N", NULL, "also a checkpoint every N steps", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_INT, AT(checkpoint_steps), 1, BIG},

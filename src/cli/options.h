@@ -79,7 +79,7 @@ typedef struct as_options {
     const char *tokenizer, *shape, *config, *from, *objective, *save_dtype;
     double mask_share;
     bool whole_words, recompute;
-    int64_t tokens, keep, checkpoint_steps;
+    int64_t tokens, keep, checkpoint_steps, pseudo;
     const char *doc, *rules, *lang, *run; /* of data */
     as_texts rule;
     double heldout;

@@ -8,6 +8,7 @@
 #include "run/pretrain_log.h"
 #include "train/loop.h"
 #include "train/objective_rtd.h"
+#include "train/pseudo.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -169,6 +170,31 @@ static as_status score_more(pretraining *w, as_err *err) {
     return w->s.row->head == AS_HEAD_RTD ? as_rtd_auc(&o->auc, &w->s.heldout, w->s.ses.engine, err) : AS_OK;
 }
 
+/* Together: the held-out sequences token by token, if that was asked for. */
+static as_status score_pseudo(pretraining *w, as_comm *comm, as_err *err) {
+    as_tally *each;
+    int64_t n;
+    if (w->j->pseudo == 0) return AS_OK;
+    AS_TRY(as_pseudo_score(&each, &n, &w->s.heldout, w->j->pseudo, w->s.ses.engine, comm, err));
+    w->out->pseudo = as_heldout_loss(each, n, 0, w->j->job.level);
+    as_free(each);
+    return w->log ? as_pretrain_log_pseudo(w->log, w->out->steps, w->out->pseudo, err) : AS_OK;
+}
+/* Before anything is written. */
+static as_status check_pseudo(const pretraining *w, as_err *err) {
+    const as_pretraining_row *row = as_pretraining_find(w->j->objective);
+    if (w->j->pseudo == 0 || !row || row->head == AS_HEAD_MLM || row->head == AS_HEAD_PRETRAIN) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "--pseudo-perplexity: the objective %s predicts no masked words", row->name);
+    as_hint(err, row->head == AS_HEAD_CLM ? "Leave it out: a causal model's perplexity is printed without it." : "Leave it out, or use --objective mlm, mlm+nsp or mlm+sop.");
+    return AS_USAGE;
+}
+static as_status check_heldout(const pretraining *w, as_err *err) {
+    if (w->j->pseudo == 0 || w->s.heldout.n > 0) return AS_OK;
+    (void)as_fail(err, AS_USAGE, "%s: holds no text out that --pseudo-perplexity could score", w->s.corpus_dir);
+    as_hint(err, "Make the corpus with assay data corpus --heldout 0.01.");
+    return AS_USAGE;
+}
+
 static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {
     pretraining *w = ctx;
     as_progress_end(&w->progress);
@@ -207,15 +233,20 @@ static as_status begin_run(pretraining *w, const char *config, as_err *err) {
     w->out->run = w->run.id;
     return s;
 }
-static as_status put(const pretraining *w, const char *metric, as_heldout_mean m, as_err *err) {
-    const as_aggregate a = {.metric = metric, .signature = metric, .method = "ratio, t over rows", .why = "", .value = m.value, .low = m.low, .high = m.high,
+static as_status put_over(const pretraining *w, const char *metric, const char *method, as_heldout_mean m, as_err *err) {
+    const as_aggregate a = {.metric = metric, .signature = metric, .method = method, .why = "", .value = m.value, .low = m.low, .high = m.high,
                             .level = w->j->job.level, .n = m.count};
     return as_store_aggregate_put(w->store, w->run.id, &a, err);
 }
+static as_status put(const pretraining *w, const char *metric, as_heldout_mean m, as_err *err) { return put_over(w, metric, "ratio, t over rows", m, err); }
+static as_status put_pseudo(const pretraining *w, as_err *err) {
+    return w->j->pseudo == 0 ? AS_OK : put_over(w, "pseudo_perplexity", "ratio, t over sequences", as_heldout_perplexity(w->out->pseudo), err);
+}
 static as_status end_run(pretraining *w, as_err *err) {
-    if (!w->store || w->run.state == AS_RUN_DONE) return AS_OK;
+    if (!w->store) return AS_OK;
+    if (w->run.state == AS_RUN_DONE) return put_pseudo(w, err); /* may be asked for afterwards */
     const as_pretrain_part *p = w->out->heldout;
-    const as_heldout_mean l = p[0].loss, perplexity = {exp(l.value), exp(l.low), exp(l.high), l.n, l.count};
+    const as_heldout_mean l = p[0].loss, perplexity = as_heldout_perplexity(l);
     if (p[0].name) {
         AS_TRY(put(w, "loss", l, err));
         AS_TRY(put(w, "perplexity", perplexity, err));
@@ -227,6 +258,7 @@ static as_status end_run(pretraining *w, as_err *err) {
     }
     if (!isnan(w->out->bits_per_byte)) AS_TRY(put(w, "bits_per_byte", (as_heldout_mean){w->out->bits_per_byte, NAN, NAN, l.n, l.count}, err));
     if (!isnan(w->out->auc)) AS_TRY(put(w, "auc", (as_heldout_mean){w->out->auc, NAN, NAN, p[1].loss.n, p[1].loss.count}, err));
+    AS_TRY(put_pseudo(w, err));
     as_buf json = {0};
     as_status s = as_run_cost_json(&json, &(as_run_cost){.seconds = w->out->seconds, .train_seconds = w->out->seconds, .peak_bytes = w->out->peak_bytes}, err);
     if (s == AS_OK) s = as_store_run_end(w->store, w->run.id, AS_RUN_DONE, json.p, err);
@@ -263,6 +295,7 @@ static as_status train(pretraining *w, as_err *err) {
     s = as_train(&tr, &done, err);
     as_progress_end(&w->progress);
     if (s == AS_NUMERIC && as_comm_leads(comm)) s = keep_good(w, &done, err);
+    if (s == AS_OK) w->out->steps = done.steps, s = score_pseudo(w, comm, err);
     if (!as_comm_leads(comm)) return s;
     if (s != AS_OK) {
         as_err unseen; /* the first error is the one to tell */
@@ -270,7 +303,7 @@ static as_status train(pretraining *w, as_err *err) {
         return s;
     }
     as_pretrain_result *o = w->out;
-    o->steps = done.steps, o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;
+    o->train_loss = done.loss, o->seconds = done.seconds, o->resumed = done.resumed;
     AS_TRY(save(w, err));
     o->peak_bytes = as_peak_memory();
     AS_TRY(score_more(w, err));
@@ -288,6 +321,7 @@ static as_status repeat(pretraining *w, as_err *err) {
     as_pretrain_start_close(&w->s);
     AS_TRY(as_pretrain_start_open(&w->s, &again, err));
     AS_TRY(score_heldout(w, NULL, err));
+    AS_TRY(score_pseudo(w, NULL, err));
     AS_TRY(score_more(w, err));
     return end_run(w, err);
 }
@@ -298,7 +332,9 @@ static as_status check_ranks(const pretraining *w, as_err *err) {
     return as_shares_init(&s, w->j->job.comm, (int)w->out->plan.shards, err);
 }
 static as_status open_start(pretraining *w, as_err *err) {
+    AS_TRY(check_pseudo(w, err));
     AS_TRY(as_pretrain_start_open(&w->s, w->j, err));
+    AS_TRY(check_heldout(w, err));
     plan(w);
     AS_TRY(check_ranks(w, err));
     return w->j->job.dry_run ? AS_OK : check_memory(w, err);

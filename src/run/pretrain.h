@@ -18,6 +18,7 @@ typedef struct as_pretrain_job {
     bool whole_words, recompute;
     bool save_bf16;               /* the result's weights in half the bytes; the training and its checkpoints are as ever */
     int64_t keep, checkpoint_steps; /* as as_trainer's */
+    int64_t pseudo;               /* after the training, score so many held-out sequences token by token (train/pseudo.h); 0 = none */
 } as_pretrain_job;
 as_recipe as_pretrain_recipe(void);
 
@@ -33,6 +34,7 @@ typedef struct as_pretrain_result {
     double train_loss, seconds, tokens; /* seconds and tokens of this call */
     as_pretrain_part heldout[AS_LOSSES];
     double bits_per_byte, auc;          /* of held-out text: clm; of its tokens, replaced or not: rtd. Else NaN */
+    as_heldout_mean pseudo;             /* nats per token, n sequences; count 0: not asked for */
     bool resumed, from_store;
     uint64_t peak_bytes;
 } as_pretrain_result;

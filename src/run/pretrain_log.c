@@ -79,6 +79,17 @@ as_status as_pretrain_log_evaluation(as_pretrain_log *l, int64_t step, double ep
     return s == AS_OK ? as_pretrain_log_flush(l, err) : s;
 }
 
+as_status as_pretrain_log_pseudo(as_pretrain_log *l, int64_t step, as_heldout_mean m, as_err *err) {
+    as_buf b = {0};
+    as_buf_fmt(&b, "{\"kind\":\"pseudo_perplexity\",\"step\":%" PRId64 ",\"sequences\":%" PRId64 ",\"predictions\":%" PRId64, step, m.n, m.count);
+    mean(&b, "loss", m);
+    mean(&b, "pseudo_perplexity", as_heldout_perplexity(m));
+    as_buf_str(&b, "}\n");
+    const as_status s = b.failed ? as_fail_nomem(err, "a log line", 0) : fputs(b.p, l->f) < 0 ? failed(l, err) : AS_OK;
+    as_buf_free(&b);
+    return s;
+}
+
 /* A process that was killed may have left half a line. */
 as_status as_pretrain_log_cut(as_pretrain_log *l, int64_t step, as_err *err) {
     as_buf all = {0}, kept = {0};
@@ -90,7 +101,8 @@ as_status as_pretrain_log_cut(as_pretrain_log *l, int64_t step, as_err *err) {
         const char *end = memchr(all.p + at, '\n', all.n - at);
         n = end ? (size_t)(end - all.p) - at : all.n - at;
         as_json *doc = NULL;
-        if (end && as_json_parse(&doc, (as_str){all.p + at, n}, "a log line", 0, NULL) == AS_OK && as_json_int(as_json_get(doc, "step"), INT64_MAX) <= step)
+        if (end && as_json_parse(&doc, (as_str){all.p + at, n}, "a log line", 0, NULL) == AS_OK && as_json_int(as_json_get(doc, "step"), INT64_MAX) <= step &&
+            !as_str_is(as_json_str(as_json_get(doc, "kind"), AS_LIT("")), "pseudo_perplexity")) /* it comes anew, after the last step */
             as_buf_add(&kept, all.p + at, n + 1);
         as_json_free(doc);
     }

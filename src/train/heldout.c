@@ -66,3 +66,4 @@ static as_heldout_mean ratio(const as_tally *each, int64_t n, int part, bool acc
 }
 as_heldout_mean as_heldout_loss(const as_tally *each, int64_t n, int part, double level) { return ratio(each, n, part, false, level); }
 as_heldout_mean as_heldout_accuracy(const as_tally *each, int64_t n, int part, double level) { return ratio(each, n, part, true, level); }
+as_heldout_mean as_heldout_perplexity(as_heldout_mean l) { return (as_heldout_mean){exp(l.value), exp(l.low), exp(l.high), l.n, l.count}; }

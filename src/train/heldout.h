@@ -15,5 +15,6 @@ as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm
 /* A ratio of sums over items, with its interval: the items are what varies (delta method, Student's t). */
 typedef struct as_heldout_mean { double value, low, high; int64_t n, count; } as_heldout_mean; /* items; predictions */
 as_heldout_mean as_heldout_loss(const as_tally *each, int64_t n, int part, double level);     /* nats per prediction */
+as_heldout_mean as_heldout_perplexity(as_heldout_mean loss);                                  /* its exponential */
 as_heldout_mean as_heldout_accuracy(const as_tally *each, int64_t n, int part, double level);
 #endif

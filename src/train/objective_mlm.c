@@ -199,6 +199,7 @@ static bool forward(const void *self, as_ctx *c, const as_train_at *at, const in
     return logits && pair_loss(c, k, logits, scale[1], each) && (k->want_n == 0 || masked_loss(m, c, k, hidden, scale[0], each));
 }
 
+const as_pretraining *as_mlm_source(const as_objective *o) { return &((const mlm *)o->self)->p; }
 const as_rows *as_mlm_rows(const as_objective *o) { return &((const mlm *)o->self)->rows; }
 int64_t as_mlm_sequence(const as_objective *o, const as_train_at *at, int64_t span, int32_t *ids, int32_t *types, int32_t *target, int32_t *label) {
     built b = {.ids = ids, .types = types, .target = target};

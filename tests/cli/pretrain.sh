@@ -21,6 +21,17 @@ run "${train[@]}" --out two --threads 1 --recompute --db other.db
 check one_thread_and_recompute_have_the_same_bits both works cmp -s one/model.safetensors two/model.safetensors
 run "${train[@]}" --out one --threads 2
 check a_finished_command_is_not_done_again both works says 'nothing to do'
+run "${train[@]}" --out one --threads 2 --pseudo-perplexity 5 --json
+check pseudo_perplexity_of_a_finished_run both works grep -Eq '"pseudo_perplexity":[0-9.]+,"pseudo_perplexity_low":[0-9.]+,"pseudo_perplexity_high":[0-9.]+,"pseudo_sequences":5' out
+pseudo=$(grep -o '"pseudo_perplexity":.*' out)
+run "${train[@]}" --out pseudo --threads 1 --pseudo-perplexity 5 --json --db pseudo.db
+check pseudo_perplexity_does_not_depend_on_threads test "$pseudo" = "$(grep -o '"pseudo_perplexity":.*' out)"
+check pseudo_perplexity_is_logged test "$(tail -1 pseudo/log.jsonl | grep -c '^{"kind":"pseudo_perplexity","step":12,"sequences":5,')" = 1
+run runs show 1 --db pseudo.db
+check pseudo_perplexity_is_stored says 'pseudo_perplexity'
+run "${train[@]}" --out x --objective clm --pseudo-perplexity 5
+fails pseudo_perplexity_of_a_causal_model 2 'clm predicts no masked words' 'Leave it out'
+check a_refusal_writes_nothing test ! -e x
 run "${train[@]}" --out one --save-dtype bf16
 fails other_numbers_are_refused 2 'in other numbers' '--again'
 run "${train[@]}" --out half --save-dtype bf16 --db half.db

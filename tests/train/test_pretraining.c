@@ -1,11 +1,12 @@
 /* Rows hold whole documents; masks are 15 % with 80/10/10, of whole words where asked, and a function of seed, epoch, span and
- * position; the guard ends a training that leaves its course with the last good checkpoint; recomputed layers have the same bits. */
+ * position; pseudo-perplexity has the bits of one masked copy at a time; the guard ends a training that leaves its course with the last good checkpoint; recomputed layers have the same bits. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/corpus_write.h"
 #include "train/heldout.h"
 #include "train/loop.h"
 #include "train/objective_mlm.h"
+#include "train/pseudo.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -184,6 +185,58 @@ static void test_pairs_are_of_one_document_or_of_two(void **state) {
     }
 }
 
+/* --- pseudo-perplexity --- */
+/* -sum of log p by hand: one copy at a time, the head on all of its tokens. */
+static double alone(const world *w, const as_objective *o, int64_t span, int64_t *tokens) {
+    const as_span *s = &as_mlm_rows(o)->spans[span];
+    int32_t ids[LENGTH], types[LENGTH] = {0}, pos[LENGTH], item[LENGTH] = {0}, target[LENGTH];
+    double sum = 0.0, loss[LENGTH];
+    const int64_t n = s->n + 2, begin[2] = {0, n};
+    as_ctx c;
+    assert_int_equal(as_ctx_init(&c, w->e, 0, 1, NULL), AS_OK);
+    ids[0] = CLS, ids[n - 1] = SEP;
+    as_corpus_read(w->corpus, AS_CORPUS_HELDOUT, s->doc, s->from, s->n, ids + 1);
+    for (int64_t t = 0; t < n; t++) pos[t] = (int32_t)t, target[t] = AS_IGNORE;
+    for (int64_t t = 1; t + 1 < n; t++) {
+        if (w->special[ids[t]]) continue;
+        target[t] = ids[t], ids[t] = MASK;
+        const as_seqs q = {.count = 1, .tokens = n, .begin = begin, .ids = ids, .types = types, .pos = pos, .item = item};
+        as_ctx_reset(&c);
+        assert_true(as_vocab_loss(&c, as_model_mlm_hidden(w->m, &c, &q, NULL, 0), as_model_decoder(w->m), as_model_decoder_bias(w->m), target, 1.0f, loss, NULL));
+        sum += loss[t], (*tokens)++;
+        ids[t] = target[t], target[t] = AS_IGNORE;
+    }
+    as_ctx_deinit(&c);
+    return sum;
+}
+static void test_pseudo_perplexity_is_that_of_one_copy_at_a_time(void **state) {
+    world *w = *state;
+    w->special[SPECIALS + 3 + (9 * 31) % 500] = 1; /* the first word of a held-out document is as [UNK]: not masked */
+    as_objective o = open_named(w, "mlm", false, AS_CORPUS_HELDOUT), pairs = open_named(w, "mlm+sop", false, AS_CORPUS_HELDOUT);
+    as_tally *all, *some, *of_pairs;
+    int64_t n, few, m, copies = 0, tokens = 0, found = 0;
+    assert_int_equal(as_pseudo_score(&all, &n, &o, 1000, w->e, NULL, NULL), AS_OK);
+    assert_int_equal(as_pseudo_score(&some, &few, &o, 3, w->e, NULL, NULL), AS_OK);
+    assert_int_equal(as_pseudo_score(&of_pairs, &m, &pairs, 1000, w->e, NULL, NULL), AS_OK);
+    assert_true(n == as_mlm_rows(&o)->span_count && m == as_mlm_rows(&pairs)->span_count && few == 3);
+    assert_memory_equal(all, some, 3 * sizeof *all);
+    for (int64_t i = 0; i < n; i++) copies += all[i].count[0];
+    bool used[DOCS] = {false};
+    for (int64_t s = 0; s < n; s++) { /* a random order: each sequence is one of the scored */
+        int64_t count = 0, k = 0;
+        const double want = alone(w, &o, s, &count);
+        while (k < n && (used[k] || memcmp(&all[k].loss[0], &want, sizeof want) != 0 || all[k].count[0] != count)) k++;
+        if (k == n) fail_msg("sequence %d: %.17g of %d tokens is not there", (int)s, want, (int)count);
+        used[k] = true, found++, tokens += count;
+    }
+    assert_true(found == n && tokens == copies && tokens < as_corpus_tokens(w->corpus, AS_CORPUS_HELDOUT));
+    const as_heldout_mean mean = as_heldout_loss(all, n, 0, 0.95), perplexity = as_heldout_perplexity(mean);
+    assert_true(mean.n == n && mean.count == tokens && perplexity.value == exp(mean.value) && perplexity.low < perplexity.value && perplexity.value < perplexity.high);
+    w->special[SPECIALS + 3 + (9 * 31) % 500] = 0;
+    as_free(all), as_free(some), as_free(of_pairs);
+    close_named(&o, "mlm"), close_named(&pairs, "mlm+sop");
+}
+
 /* --- training --- */
 static as_recipe small_recipe(void) {
     as_recipe r = as_recipe_defaults();
@@ -280,6 +333,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_hold_every_token_once_and_documents_apart), cmocka_unit_test(test_masks_have_their_shares_and_are_new_in_each_epoch),
         cmocka_unit_test(test_whole_words_are_masked_whole), cmocka_unit_test(test_pairs_are_of_one_document_or_of_two),
+        cmocka_unit_test(test_pseudo_perplexity_is_that_of_one_copy_at_a_time),
         cmocka_unit_test(test_recomputed_layers_have_the_same_bits), cmocka_unit_test(test_a_loss_that_is_not_finite_rolls_back),
         cmocka_unit_test(test_a_loss_off_its_course_rolls_back)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
