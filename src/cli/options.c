@@ -120,7 +120,7 @@ static const as_option table[] = {
     {"prefix-space", NULL, NULL, "bpe: a text begins as if a blank stood before it", GROUP_TRAINING, TAKES_TOKENIZER, OPTION_FLAG, AT(prefix_space), 0, 0},
     {"line-ends", NULL, NULL, "the end of a line belongs to its text, as Tokenizer.train(files) has it", GROUP_DATA, TAKES_TOKENIZER, OPTION_FLAG, AT(line_ends), 0, 0},
     /* --- pre-training --- */
-    {"corpus", "PATH", NULL, "a folder made by assay data corpus, or texts to make one of in OUT/corpus; repeatable", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXTS, AT(corpora), 0, 0},
+    {"corpus", "PATH", NULL, "folders made by assay data corpus, or texts to make one of in OUT/corpus; repeatable", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXTS, AT(corpora), 0, 0},
     {"tokenizer", "DIR", "the corpus', or the model's", "folder of the tokenizer", GROUP_DATA, TAKES_PRETRAIN, OPTION_TEXT, AT(tokenizer), 0, 0},
     {"shape", "tiny|mini|small|base", NULL, "a new BERT (clm: GPT-2; rtd: ELECTRA): 2 layers of 128, 4 of 256, 4 of 512, 12 of 768", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_CHOICE, AT(shape), 0, 0},
     {"config", "FILE", NULL, "a new model of this config.json", GROUP_TRAINING, TAKES_PRETRAIN, OPTION_TEXT, AT(config), 0, 0},

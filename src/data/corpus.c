@@ -149,6 +149,59 @@ void as_corpus_close(as_corpus *c) {
     as_free(c->manifest), as_free(c);
 }
 
+/* ---- several as one ---- */
+static const char *file_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
+static bool same_tokenizer(const as_corpus *a, const as_corpus *b) {
+    bool same = a->vocab == b->vocab && a->tokenizer.n == b->tokenizer.n;
+    for (int64_t i = 0; same && i < a->tokenizer.n; i++)
+        same = strcmp(file_name(a->tokenizer.path[i]), file_name(b->tokenizer.path[i])) == 0 && strcmp(a->tokenizer.digest[i].hex, b->tokenizer.digest[i].hex) == 0;
+    return same;
+}
+
+/* The shards of `from` behind those of p; `from` keeps none of them. */
+static as_status append_part(part_of *p, part_of *from, as_err *err) {
+    const size_t n = (size_t)(p->n + from->n) + 1;
+    size_t cap[4] = {0};
+    if (!as_grow(&p->shard, &cap[0], n, sizeof *p->shard) || !as_grow(&p->path, &cap[1], n, sizeof *p->path) ||
+        !as_grow(&p->digest, &cap[2], n, sizeof *p->digest) || !as_grow(&p->first, &cap[3], n, sizeof *p->first))
+        return as_fail_nomem(err, "a corpus", n * sizeof *p->shard);
+    for (int64_t i = 0; i < from->n; i++, p->n++) {
+        p->shard[p->n] = from->shard[i], p->path[p->n] = from->path[i], p->digest[p->n] = from->digest[i];
+        p->first[p->n + 1] = p->first[p->n] + from->first[i + 1] - from->first[i];
+    }
+    p->path[p->n] = NULL, from->path[0] = NULL;
+    p->tokens += from->tokens, from->n = 0;
+    return __builtin_add_overflow(p->bytes, from->bytes, &p->bytes) ? as_fail(err, AS_FORMAT, "the corpora count more bytes than there can be") : AS_OK;
+}
+
+static as_status append(as_corpus *c, const char *dir, const char *first, as_buf *digests, as_err *err) {
+    as_corpus *next;
+    AS_TRY(as_corpus_open(&next, dir, err));
+    as_status s = AS_OK;
+    if (!same_tokenizer(c, next)) {
+        s = as_fail(err, AS_USAGE, "%s: was made with another tokenizer than %s", dir, first);
+        as_hint(err, "Make both with assay data corpus and the same --tokenizer.");
+    }
+    for (int p = 0; s == AS_OK && p < AS_CORPUS_PARTS; p++) s = append_part(&c->part[p], &next->part[p], err);
+    as_buf_fmt(digests, "%s\n", next->digest);
+    as_corpus_close(next);
+    return s;
+}
+
+as_status as_corpus_open_many(as_corpus **out, const char *const *dirs, int64_t n, as_err *err) {
+    AS_ASSERT(n > 0);
+    AS_TRY(as_corpus_open(out, dirs[0], err));
+    as_buf digests = {0};
+    as_buf_fmt(&digests, "%s\n", (*out)->digest);
+    as_status s = AS_OK;
+    for (int64_t i = 1; s == AS_OK && i < n; i++) s = append(*out, dirs[i], dirs[0], &digests, err);
+    if (s == AS_OK && digests.failed) s = as_fail_nomem(err, "a corpus", 0);
+    if (s == AS_OK && n > 1) memcpy((*out)->digest, as_sha256_of(digests.p, digests.n).hex, 65);
+    as_buf_free(&digests);
+    if (s != AS_OK) as_corpus_close(*out), *out = NULL;
+    return s;
+}
+
 /* ---- verify ---- */
 typedef struct checking { const as_corpus *c; as_status *status; as_err *err; } checking;
 

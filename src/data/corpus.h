@@ -12,6 +12,8 @@ typedef enum as_corpus_part { AS_CORPUS_TRAIN, AS_CORPUS_HELDOUT, AS_CORPUS_PART
 
 /* Sizes, offsets and id ranges are checked against the files; AS_FORMAT names the file. Digests are checked by as_corpus_verify. */
 as_status as_corpus_open(as_corpus **out, const char *dir, as_err *err) AS_CHECKED;
+/* The documents of several corpora, in the order of the folders, as one corpus: AS_USAGE unless all were made with one tokenizer. */
+as_status as_corpus_open_many(as_corpus **out, const char *const *dirs, int64_t n, as_err *err) AS_CHECKED;
 void as_corpus_close(as_corpus *c);
 as_status as_corpus_verify(const as_corpus *c, int threads, as_err *err) AS_CHECKED;
 

@@ -225,11 +225,11 @@ static as_status begin_run(pretraining *w, const char *config, as_err *err) {
     const as_job *j = &w->j->job;
     if (!j->db || !as_comm_leads(j->comm)) return AS_OK;
     AS_TRY(as_store_open(&w->store, j->db, err));
-    char *model = as_display_name(w->j->out), *task = as_display_name(w->s.corpus_dir);
-    const as_run_key k = {.command = "pretrain", .key = w->identity, .config_json = config, .model = model ? model : "", .task = task ? task : "",
+    char *model = as_display_name(w->j->out);
+    const as_run_key k = {.command = "pretrain", .key = w->identity, .config_json = config, .model = model ? model : "", .task = w->s.corpus_name,
                           .dtype = j->dtype == AS_COMPUTE_BF16 ? "bf16" : "f32", .isa = as_isa_name(as_engine_isa(w->s.ses.engine))};
     const as_status s = as_store_run_begin(w->store, &k, j->again, &w->run, err);
-    as_free(model), as_free(task);
+    as_free(model);
     w->out->run = w->run.id;
     return s;
 }

@@ -9,7 +9,7 @@ typedef struct as_pretrain_job {
     as_job job;                   /* model: the checkpoint to go on from, or NULL */
     as_recipe recipe;             /* steps or epochs, unless tokens is given */
     const char *config, *shape;   /* of a new model: a config.json, or a name */
-    const char *const *corpus;    /* a corpus folder, or plain texts to make one of */
+    const char *const *corpus;    /* corpus folders, or plain texts to make one of */
     int64_t corpus_count;
     const char *tokenizer;        /* folder; NULL: the corpus folder's, or the model's */
     const char *objective, *out;

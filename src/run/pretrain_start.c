@@ -33,18 +33,33 @@ static as_status build_corpus(as_pretrain_start *s, const as_pretrain_job *j, as
     return as_corpus_build(&o, NULL, err);
 }
 
+static as_status name_corpora(as_pretrain_start *s, const char *const *dirs, int64_t n, as_err *err) {
+    as_buf b = {0};
+    for (int64_t i = 0; i < n; i++) {
+        char *name = as_display_name(dirs[i]);
+        as_buf_fmt(&b, "%s%s", i ? "+" : "", name ? name : "");
+        as_free(name);
+    }
+    s->corpus_name = b.failed ? NULL : as_strndup(b.p, b.n);
+    as_buf_free(&b);
+    return s->corpus_name ? AS_OK : as_fail_nomem(err, "a name", 0);
+}
+
 static as_status open_corpus(as_pretrain_start *s, const as_pretrain_job *j, as_err *err) {
     int64_t folders = 0;
     for (int64_t i = 0; i < j->corpus_count; i++) folders += is_corpus(j->corpus[i]);
     if (j->corpus_count == 0) return usage(err, "no corpus", "Give --corpus with a folder made by assay data corpus, or with texts.");
-    if (folders > 0 && j->corpus_count > 1)
-        return usage(err, "a corpus folder beside other inputs", "Make one corpus of all texts with assay data corpus, and give its folder.");
+    if (folders > 0 && folders < j->corpus_count)
+        return usage(err, "a corpus folder beside texts", "Make a corpus of the texts with assay data corpus, and give its folder, too.");
     if (folders == 0) {
         AS_TRY(build_corpus(s, j, err));
     } else if (!(s->corpus_dir = as_strdup(j->corpus[0]))) {
         return as_fail_nomem(err, "a path", 0);
     }
-    AS_TRY(as_corpus_open(&s->corpus, s->corpus_dir, err));
+    const char *const built[] = {s->corpus_dir}, *const *dirs = folders > 0 ? j->corpus : built;
+    const int64_t n = folders > 0 ? folders : 1;
+    AS_TRY(as_corpus_open_many(&s->corpus, dirs, n, err));
+    AS_TRY(name_corpora(s, dirs, n, err));
     if (as_corpus_tokens(s->corpus, AS_CORPUS_TRAIN) > 0) return AS_OK;
     return as_fail(err, AS_FORMAT, "%s: has no text to train on", s->corpus_dir);
 }
@@ -180,6 +195,6 @@ void as_pretrain_start_close(as_pretrain_start *s) {
     if (s->heldout.self) s->row->close(&s->heldout);
     as_session_close(&s->ses);
     as_corpus_close(s->corpus);
-    as_free(s->corpus_dir), as_free(s->model_dir), as_free(s->special), as_free(s->inner);
+    as_free(s->corpus_dir), as_free(s->corpus_name), as_free(s->model_dir), as_free(s->special), as_free(s->inner);
     memset(s, 0, sizeof *s);
 }

@@ -9,7 +9,8 @@
 
 typedef struct as_pretrain_start {
     as_corpus *corpus;
-    char *corpus_dir, *model_dir;
+    char *corpus_dir, *model_dir; /* of several corpora, the first */
+    char *corpus_name;            /* "wiki+books" */
     as_session ses;
     const as_pretraining_row *row;
     uint8_t *special, *inner;     /* as as_pretraining's */

@@ -66,6 +66,17 @@ check plain_texts_become_a_corpus both works test -s raw/corpus/corpus.json
 run pretrain --corpus corp --shape tiny --out dry --dry-run --json
 check a_plan_is_printed both works grep -q '"kind":"plan"' out
 
+for i in {1..40}; do printf 'Another text, number %d, about 书 and trains.\n\n' "$i"; done >more.txt
+run data corpus more.txt --tokenizer "$model" --rules none --heldout 0.1 --out more --quiet
+run "${train[@]}" --corpus more --steps 3 --out joined --db joined.db
+check several_corpora_are_trained_on_as_one works
+run runs --db joined.db
+check several_corpora_are_named says 'corp\+more'
+run "${train[@]}" --corpus more.txt --out x
+fails a_corpus_beside_a_text 2 'a corpus folder beside texts' 'assay data corpus'
+cp -r more other && sed -i 's/\("tokenizer.json":"\)...../\100000/' other/corpus.json
+run "${train[@]}" --corpus other --out x
+fails corpora_of_two_tokenizers 2 'other: was made with another tokenizer than corp' 'same --tokenizer'
 run "${train[@]}" --out one --seed 2
 fails another_run_is_refused 2 'one: holds the result of another run' 'another --out'
 run pretrain --shape tiny --out x

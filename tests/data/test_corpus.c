@@ -60,6 +60,47 @@ static void test_corpus_reads_back_what_was_written(void **state) {
     folder_remove(dir);
 }
 
+static void test_corpora_of_one_tokenizer_are_read_as_one(void **state) {
+    (void)state;
+    char dir[256], path[3][300];
+    as_err err = {0};
+    as_corpus *c, *first;
+    folder_make(dir);
+    as_tokenizer *tok = small_tokenizer(dir);
+    for (int i = 0; i < 3; i++) snprintf(path[i], sizeof path[i], "%s/%c", dir, 'a' + i);
+    const char *const dirs[] = {path[0], path[1], path[0]}, *const other[] = {path[0], path[2]};
+    write_documents(path[0], tok, 4, 0, AS_COUNT(documents), false, true); /* three documents of training text in two shards */
+    write_documents(path[1], tok, 0, 1, 3, false, true);                  /* one */
+    must(as_corpus_open_many(&c, dirs, 3, &err), err);
+    must(as_corpus_verify(c, 2, &err), err);
+    assert_true(as_corpus_docs(c, AS_CORPUS_TRAIN) == 7 && as_corpus_tokens(c, AS_CORPUS_TRAIN) == 26 && as_corpus_bytes(c, AS_CORPUS_TRAIN) == 79);
+    assert_true(as_corpus_docs(c, AS_CORPUS_HELDOUT) == 3 && as_corpus_tokens(c, AS_CORPUS_HELDOUT) == 6);
+    static const int32_t begins[] = {2, 8, 1, 8, 2, 8, 1};
+    for (int64_t d = 0; d < 7; d++) {
+        int32_t id;
+        as_corpus_read(c, AS_CORPUS_TRAIN, d, 0, 1, &id);
+        assert_int_equal(id, begins[d]);
+    }
+    must(as_corpus_open_many(&first, dirs, 1, &err), err);
+    assert_string_not_equal(as_corpus_digest(c), as_corpus_digest(first));
+    as_corpus_close(c);
+    must(as_corpus_open(&c, path[0], &err), err);
+    assert_string_equal(as_corpus_digest(c), as_corpus_digest(first));
+    as_corpus_close(c), as_corpus_close(first), as_tokenizer_free(tok);
+
+    char *text = strdup(corpus_tokenizer_json);
+    memcpy(strstr(text, "film"), "firm", 4);
+    file_make(dir, "tokenizer.json", text);
+    free(text);
+    must(as_tokenizer_open(&tok, dir, &err), err);
+    write_documents(path[2], tok, 0, 0, 2, false, true);
+    assert_int_equal(as_corpus_open_many(&c, other, 2, &err), AS_USAGE);
+    assert_true(c == NULL && strstr(err.msg, "another tokenizer than") != NULL);
+    as_tokenizer_free(tok);
+    folder_remove(dir);
+    assert_int_equal(as_mem_live_blocks(), 0);
+}
+
 static void test_corpus_writer_goes_on_behind_complete_shards(void **state) {
     (void)state;
     char dir[256], a[300], b[300];
@@ -152,6 +193,7 @@ static void test_corpus_writer_refuses_ids_outside_the_vocabulary(void **state) 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_corpus_reads_back_what_was_written),
+        TEST(test_corpora_of_one_tokenizer_are_read_as_one),
         TEST(test_corpus_writer_goes_on_behind_complete_shards),
         TEST(test_corpus_damage_is_noticed_and_named),
         TEST(test_corpus_manifest_errors_are_clear),

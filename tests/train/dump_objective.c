@@ -1,20 +1,30 @@
 /* dump_objective: not a test by itself. Pre-trains a golden checkpoint on made-up documents with dropout 0 and writes what an oracle
  * needs to repeat it: the initial checkpoint (OUT/initial), and one JSON line per step with its loss and what the models read.
- * Usage: dump_objective clm|rtd MODEL OUT STEPS BATCH LR */
+ * Usage: dump_objective mlm|clm|rtd MODEL OUT STEPS BATCH LR */
 #include "train/objective_check.h"
+#include "train/objective_mlm.h"
 #include <inttypes.h>
 
-typedef struct dump { as_objective inner; bool rtd; as_buf seqs; } dump;
+typedef struct dump { as_objective inner; bool rtd, mlm; as_buf seqs; } dump;
 
-static void put_ids(as_buf *b, const char *name, const int32_t *ids, int64_t n) {
-    as_buf_fmt(b, "\"%s\":[", name);
-    for (int64_t i = 0; i < n; i++) as_buf_fmt(b, "%s%d", i ? "," : "", ids[i]);
-    as_buf_str(b, "]");
+static void put_masked(dump *d, const as_train_at *at, const int64_t *items, int64_t n) {
+    const as_rows *r = as_mlm_rows(&d->inner);
+    int32_t ids[MOST_TOKENS], types[MOST_TOKENS], target[MOST_TOKENS], label;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t s = r->begin[items[i]]; s < r->begin[items[i] + 1]; s++) {
+            const int64_t len = as_mlm_sequence(&d->inner, at, s, ids, types, target, &label);
+            as_buf_str(&d->seqs, d->seqs.n ? ",{" : "{"), put_ids(&d->seqs, "ids", ids, len);
+            as_buf_str(&d->seqs, ","), put_ids(&d->seqs, "target", target, len), as_buf_str(&d->seqs, "}");
+        }
 }
 
 /* The inner forward, after a look at what it reads: the draw is made twice from the same weights. */
 static bool forward(const void *self, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, const float scale[AS_LOSSES], as_tally *each) {
     dump *d = (dump *)(uintptr_t)self;
+    if (d->mlm) {
+        put_masked(d, at, items, n);
+        return d->inner.forward(d->inner.self, c, at, items, n, scale, each);
+    }
     const size_t tape = c->tape_n;
     const double loss = c->loss;
     as_rtd_batch b = {0};
@@ -59,7 +69,7 @@ static as_status run(char **argv, as_err *err) {
     as_engine *e = NULL;
     as_model *m = NULL;
     as_corpus *c = NULL;
-    dump d = {.rtd = strcmp(argv[1], "rtd") == 0};
+    dump d = {.rtd = strcmp(argv[1], "rtd") == 0, .mlm = strcmp(argv[1], "mlm") == 0};
     const as_pretraining_row *row = as_pretraining_find(argv[1]);
     as_recipe r = as_recipe_defaults();
     r.steps = atoll(argv[4]), r.batch_size = atoll(argv[5]), r.lr = atof(argv[6]), r.dropout = 0.0, r.grad_shards = 1;
@@ -86,6 +96,6 @@ static as_status run(char **argv, as_err *err) {
 int main(int argc, char **argv) {
     as_err err = {0};
     if (argc == 7 && run(argv, &err) == AS_OK) return 0;
-    fprintf(stderr, "dump_objective: %s\n", argc != 7 ? "arguments: clm|rtd MODEL OUT STEPS BATCH LR" : err.msg);
+    fprintf(stderr, "dump_objective: %s\n", argc != 7 ? "arguments: mlm|clm|rtd MODEL OUT STEPS BATCH LR" : err.msg);
     return 1;
 }

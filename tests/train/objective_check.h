@@ -63,6 +63,11 @@ static inline as_status words_corpus(as_corpus **out, const char *dir, int docs,
     return s;
 }
 
+static inline void put_ids(as_buf *b, const char *name, const int32_t *ids, int64_t n) {
+    as_buf_fmt(b, "\"%s\":[", name);
+    for (int64_t i = 0; i < n; i++) as_buf_fmt(b, "%s%d", i ? "," : "", ids[i]);
+    as_buf_str(b, "]");
+}
 static inline as_pretraining words_pretraining(as_model *m, const as_corpus *c) {
     static const uint8_t special[WORDS] = {1, 1, 1, 1, 1}, inner[WORDS] = {0};
     return (as_pretraining){.model = m, .corpus = c, .max_length = MOST_TOKENS, .cls = 2, .sep = 3, .mask = 4, .pad = 0, .special = special, .inner = inner,
