@@ -45,13 +45,38 @@ check the_result_can_be_used works
 run info one
 check the_result_has_the_head says 'BertForMaskedLM'
 
-# Killed at some instant, several times over, then to the end.
-for pause in 0.1 0.25 0.4 0.15; do
-    { timeout -s KILL "$pause" "$ASSAY" "${train[@]}" --out killed --checkpoint-steps 2 --db killed.db; } >/dev/null 2>&1
+# Killed with -9 at random instants, several times over, then to the end.
+undisturbed=one/model.safetensors long=(--checkpoint-steps 2)
+RANDOM=7 rounds=3 kills=0
+if [[ -n ${ASSAY_FULL:-} ]]; then
+    rounds=30 undisturbed=whole/model.safetensors long=(--checkpoint-steps 2 --steps 100)
+    "$ASSAY" "${train[@]}" "${long[@]}" --out whole --db whole.db >/dev/null 2>&1
+fi
+for ((i = 0; i < rounds; i++)); do
+    "$ASSAY" "${train[@]}" "${long[@]}" --out killed --db killed.db >/dev/null 2>&1 </dev/null &
+    pid=$!
+    sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+    kill -9 $pid 2>/dev/null && kills=$((kills + 1))
+    wait $pid 2>/dev/null
 done
-run "${train[@]}" --out killed --checkpoint-steps 2 --db killed.db
-check killed_training_ends_as_an_undisturbed_one both works cmp -s one/model.safetensors killed/model.safetensors
-check killed_training_logs_each_step_once test "$(grep '"kind":"step"' killed/log.jsonl | grep -o '"step":[0-9]*' | sort -u | wc -l)/$(grep -c '"kind":"step"' killed/log.jsonl)" = 12/12
+run "${train[@]}" "${long[@]}" --out killed --db killed.db
+check killed_training_ends_as_an_undisturbed_one both works cmp -s "$undisturbed" killed/model.safetensors
+check killed_training_logs_each_step_once test "$(grep '"kind":"step"' killed/log.jsonl | grep -o '"step":[0-9]*' | sort -u | wc -l)" = "$(grep -c '"kind":"step"' killed/log.jsonl)"
+check training_was_killed test "$kills" -gt 0
+
+# A training whose weights grow without bound ends with status 7, and leaves its last good checkpoint as the result.
+wild=(pretrain --corpus corp --shape tiny --steps 100 --batch-size 2 --max-length 32 --warmup 0.9 --lr 10 --weight-decay 1 --clip 1e6 --checkpoint-steps 5 --quiet)
+run "${wild[@]}" --out wild --db wild.db
+fails a_training_off_its_course_ends 7 'step [0-9]+: the (loss|gradient) is' 'smaller --lr'
+check the_last_good_step_is_named grep -Eq '^warning: wild: holds the weights of step [0-9]*[05], the last good checkpoint' err
+run info wild
+check the_last_good_model_is_saved both works says 'BertForMaskedLM'
+run fill wild '电影很[MASK]。' --json
+check the_last_good_model_can_be_used both works test "$(grep -c nan out)" = 0
+check what_went_wrong_is_not_finished grep -q '"finished": false' wild/assay.json
+run "${wild[@]}" --out wild2 --db wild2.db
+check it_ends_at_the_same_step test "$status" = 7
+check the_last_good_model_is_the_same cmp -s wild/model.safetensors wild2/model.safetensors
 
 for o in mlm+nsp mlm+sop; do
     run "${train[@]}" --steps 3 --objective $o --out "pair-$o" --whole-words --json
