@@ -80,12 +80,14 @@ objectives=(mlm)
 [[ -z ${ASSAY_FULL:-} ]] || objectives=(mlm clm rtd)
 for objective in "${objectives[@]}"; do
     pre=(--shape tiny --tokenizer "$model" --corpus corpus --objective "$objective" --steps 6 --eval-every 3 --max-length 64 --quiet --json)
+    [[ $objective != mlm ]] || pre+=(--pseudo-perplexity 7)
     run pretrain "${pre[@]}" --out "pre1$objective" --db pre1.db
     cp out pre1.out
     for n in "${sizes[@]}"; do
         ranks "$n" pretrain "${pre[@]}" --out "pre$n$objective" --db "pre$n.db"
         check "pretrain_${objective}_on_${n}_ranks_saves_the_same_bytes" cmp -s "pre1$objective/model.safetensors" "pre$n$objective/model.safetensors"
         check "pretrain_${objective}_on_${n}_ranks_has_the_same_heldout_loss" cmp -s <(held pre1.out) <(held out)
+        [[ $objective != mlm ]] || check "pretrain_on_${n}_ranks_has_the_same_pseudo_perplexity" cmp -s <(grep -o '"pseudo_perplexity":.*' pre1.out) <(grep -o '"pseudo_perplexity":.*' out)
     done
 done
 
