@@ -71,6 +71,30 @@ static void print_verdict(as_buf *b, const as_run_info *r) {
     as_json_free(doc);
 }
 
+static void say(as_buf *b, const as_json *from, const char *key, const char *label) {
+    const as_str v = as_json_str(as_json_get(from, key), AS_LIT(""));
+    if (v.n) as_buf_fmt(b, "%-10s%.*s\n", label, (int)v.n, v.p);
+}
+
+/* What the run was made of and with: enough to repeat it, and to see that two runs are of the same bytes. */
+static void print_provenance(as_buf *b, const as_run_info *r) {
+    static const struct {
+        const char *key, *label;
+    } sums[] = {{"model_sha256", "weights"}, {"tokenizer_sha256", "tokenizer"}, {"data_sha256", "data"}, {"train_sha256", "trained"},
+                {"dev_sha256", "dev"}, {"task_sha256", "task"}, {"program_sha256", "program"}};
+    as_json *doc;
+    if (!r->config_json || !r->config_json[0] || as_json_parse(&doc, as_str_of(r->config_json), "a run's configuration", 0, NULL) != AS_OK) return;
+    const as_json *threads = as_json_get(doc, "threads");
+    const as_str gemm = as_json_str(as_json_get(doc, "gemm"), AS_LIT("")), version = as_json_str(as_json_get(doc, "version"), AS_LIT(""));
+    if (version.n) as_buf_fmt(b, "assay     %.*s", (int)version.n, version.p);
+    if (version.n && gemm.n) as_buf_fmt(b, ", %.*s", (int)gemm.n, gemm.p);
+    if (version.n && threads) as_buf_fmt(b, ", threads: %" PRId64, as_json_int(threads, 0));
+    if (version.n) as_buf_char(b, '\n');
+    for (size_t i = 0; i < AS_COUNT(sums); i++) say(b, doc, sums[i].key, sums[i].label);
+    say(b, doc, "command_line", "typed");
+    as_json_free(doc);
+}
+
 static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
     (void)err;
     listing *l = ctx;
@@ -86,6 +110,7 @@ static as_status list_row(void *ctx, const as_run_info *r, as_err *err) {
         as_buf_fmt(&l->c->out.buf, "run %" PRId64 "  %s  %s on %s  %s\n", r->id, r->command, r->model, r->task, states[r->state]);
         print_verdict(&l->c->out.buf, r);
         as_buf_fmt(&l->c->out.buf, "started   %s\nitems     %" PRId64 "\nprecision %s, %s\n", text, r->items, r->dtype, r->isa);
+        print_provenance(&l->c->out.buf, r);
         return AS_OK;
     }
     char text[24];

@@ -70,8 +70,25 @@ static as_status task_json(as_cli *c, const as_task *t, as_err *err) {
 }
 
 /* --- text --- */
+/* "Zhang et al. 2015" of "Zhang, Zhao and LeCun 2015, title": the whole stands in `assay tasks NAME`. */
+static void short_cite(as_grid *g, const char *cite) {
+    const char *year = cite, *name = cite;
+    while (year && *year && !(year[0] >= '1' && year[0] <= '2' && strspn(year, "0123456789") == 4)) year += strspn(year, "0123456789") + 1;
+    if (!cite || !*year) {
+        as_grid_cell(g, cite ? (as_str){cite, strcspn(cite, ",;")} : AS_LIT(""));
+        return;
+    }
+    size_t n = strcspn(name, ",;");
+    for (const char *end = strstr(name, " and "); end && (size_t)(end - name) < n; end = NULL) n = (size_t)(end - name);
+    for (const char *end = strstr(name, " et al."); end && (size_t)(end - name) < n; end = NULL) n = (size_t)(end - name);
+    if (name + n < year)
+        as_grid_fmt(g, "%.*s et al. %.4s", (int)n, name, year);
+    else
+        as_grid_cell(g, (as_str){cite, (size_t)(year - cite) + 4});
+}
+
 static as_status list_row(as_grid *g, as_cli *c, const as_task *t, as_err *err) {
-    as_grid_cell(g, as_str_of(t->name)), as_grid_cell(g, as_str_of(t->kind));
+    as_grid_cell(g, as_str_of(t->name));
     for (int s = 0; s < AS_SPLIT_COUNT; s++) {
         const char *path;
         int64_t n;
@@ -83,7 +100,7 @@ static as_status list_row(as_grid *g, as_cli *c, const as_task *t, as_err *err) 
         else
             as_grid_fmt(g, "%s%s", as_out_whole(n).s, t->unlabelled[s] ? "*" : "");
     }
-    as_grid_cell(g, as_str_of(t->metrics)), as_grid_cell(g, as_str_of(t->licence));
+    as_grid_cell(g, as_str_of(t->metrics)), as_grid_cell(g, as_str_of(t->licence)), short_cite(g, t->cite);
     return AS_OK;
 }
 
@@ -150,8 +167,8 @@ static as_status list(as_cli *c, as_err *err) {
     size_t count;
     as_grid g;
     AS_TRY(as_task_names(&names, &count, &c->arena, err));
-    as_grid_init(&g, "llrrrlL", 0);
-    static const char *const heads[] = {"task", "kind", "train", "dev", "test", "metrics", "licence"};
+    as_grid_init(&g, "lrrrlLl", 0);
+    static const char *const heads[] = {"task", "train", "dev", "test", "metrics", "licence", "cite"};
     for (size_t i = 0; i < AS_COUNT(heads); i++) as_grid_cell(&g, as_str_of(heads[i]));
     as_status s = AS_OK;
     for (size_t i = 0; i < count && s == AS_OK; i++) {

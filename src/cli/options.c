@@ -12,7 +12,7 @@
 static const as_option table[] = {
     /* --- data --- */
     {"data", "FILE", NULL, "table to read: CSV, TSV, JSONL, Parquet, also .gz and .zst; - is standard input", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(data), 0, 0},
-    {"task", "TASK", NULL, "a task of assay tasks, or a task's YAML file: gives data, columns, labels and metrics that are not given here", GROUP_DATA, TAKES_TASK, OPTION_TEXT, AT(task), 0, 0},
+    {"task", "TASK", NULL, "a task of assay tasks, or a task's YAML file: gives data, columns, labels and metrics that are not given here; bench: several, A,B", GROUP_DATA, TAKES_TASK, OPTION_TEXT, AT(task), 0, 0},
     {"split", "train|dev|test", "by the command", "part of the task's data to work on; bench: to score", GROUP_DATA, TAKES_TASK, OPTION_CHOICE, AT(split), 0, 0},
     {"data-dir", "DIR", "$ASSAY_DATA, else the Hub cache", "folder of the task's data", GROUP_DATA, TAKES_TASK | TAKES_FILES, OPTION_TEXT, AT(data_dir), 0, 0},
     {"file", "FILE", NULL, "texts to read, one a line; - is standard input", GROUP_DATA, TAKES_LINES, OPTION_TEXT, AT(file), 0, 0},
@@ -302,6 +302,21 @@ as_status as_option_set(as_parsed *p, size_t row, const char *where, const char 
     return AS_OK;
 }
 
+/* Several tasks are one list, however they are typed. A recipe's are replaced. */
+static as_status join_tasks(as_parsed *p, const char **value, as_err *err) {
+    if (p->tasks++ == 0) return AS_OK;
+    as_buf b = {0};
+    as_buf_fmt(&b, "%s,%s", p->o.task, *value);
+    *value = b.failed ? NULL : as_arena_text(p->arena, as_buf_view(&b));
+    as_buf_free(&b);
+    return *value ? AS_OK : as_fail_nomem(err, "the command line", 0);
+}
+
+static as_status set_typed(as_parsed *p, size_t row, const char *where, const char *value, as_err *err) {
+    if (table[row].field == AT(task)) AS_TRY(join_tasks(p, &value, err));
+    return as_option_set(p, row, where, value, err);
+}
+
 /* One "--name", "--name=value" or "--name value"; *i moves on when the value is an argument of its own. */
 static as_status parse_one(as_parsed *p, const as_command *c, int argc, char **argv, int *i, as_err *err) {
     const char *name = strcmp(argv[*i], "-o") == 0 ? "out" : argv[*i] + 2, *equals = strchr(name, '=');
@@ -314,17 +329,18 @@ static as_status parse_one(as_parsed *p, const as_command *c, int argc, char **a
         if (equals) return as_fail(err, AS_USAGE, "%s takes no value", where);
         return as_option_set(p, row, where, NULL, err);
     }
-    if (equals) return as_option_set(p, row, where, equals + 1, err);
+    if (equals) return set_typed(p, row, where, equals + 1, err);
     if (*i + 1 >= argc) {
         (void)as_fail(err, AS_USAGE, "%s needs a value", where);
         as_hint(err, "Write %s %s.", where, table[row].arg);
         return AS_USAGE;
     }
-    return as_option_set(p, row, where, argv[++*i], err);
+    return set_typed(p, row, where, argv[++*i], err);
 }
 
 static as_status parse_all(as_parsed *p, const as_command *c, int argc, char **argv, as_err *err) {
     bool options = true;
+    p->tasks = 0;
     for (int i = 0; i < argc; i++) {
         if (options && strcmp(argv[i], "--") == 0)
             options = false;

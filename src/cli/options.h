@@ -111,6 +111,7 @@ typedef struct as_parsed {
     bool *given;             /* [as_option_table], in the arena */
     const char **args;       /* what is no option, in order */
     int arg_count;
+    int tasks;               /* of --task on the command line so far */
 } as_parsed;
 /* argv[0..argc) behind the command's name. A recipe file is read first, so the command line wins. AS_USAGE with the nearest
  * name for unknown options and those of other commands. */

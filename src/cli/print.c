@@ -324,5 +324,7 @@ void as_print_eval(as_cli *c, const as_eval_result *r, const char *model, const 
         as_buf_fmt(b, "time      %s (%s items/s)", as_out_time(r->seconds).s, as_out_whole((int64_t)((double)(r->n - r->resumed) / r->seconds)).s);
     if (r->from_store || r->seconds > 0) as_buf_fmt(b, ", %s of memory\n", as_out_bytes(r->peak_bytes).s);
     if (r->population > 0) as_buf_fmt(b, "items     %s of %s were enough\n", as_out_whole(r->n).s, as_out_whole(r->population).s);
+    if (r->population > 0 && r->metric_count > 0 && (r->metrics[0].value < r->metrics[0].low || r->metrics[0].value > r->metrics[0].high))
+        as_buf_str(b, "          the interval is what all looks on the way allow: the score of these items lies outside of it\n");
     if (r->run > 0) as_buf_fmt(b, "stored    run %" PRId64 " in %s\n", r->run, c->p.o.db);
 }

@@ -95,7 +95,10 @@ void as_print_comparisons(as_buf *b, const as_contest *c, const as_contest_resul
         if (v->both >= 0)
             as_buf_fmt(b, "  both right %s, only %s %s, only %s %s, both wrong %s\n", as_out_whole(v->both).s, c->systems[v->a].name, as_out_whole(v->only_a).s,
                        c->systems[v->b].name, as_out_whole(v->only_b).s, as_out_whole(v->neither).s);
-        if (!isnan(v->p_equivalent)) as_buf_fmt(b, "  within %g: p %.4f equivalent, p %.4f not inferior\n", c->margin, v->p_equivalent, v->p_noninferior);
+        if (!isnan(v->p_equivalent)) {
+            as_buf_fmt(b, "  within %g: p ", c->margin), p_text(b, v->p_equivalent), as_buf_str(b, " equivalent, p ");
+            p_text(b, v->p_noninferior), as_buf_str(b, " not inferior\n");
+        }
         if (v->design_effect > 1.0 + 1e-9) as_buf_fmt(b, "  clusters multiply the variance by %.2f (design effect)\n", v->design_effect);
     }
     as_buf_free(&t);

@@ -324,30 +324,12 @@ static void run_provenance(as_buf *out, const as_report *r, int i, bool open) {
     as_buf_free(&text);
 }
 
-static char *command_line(const as_report_run *run) {
-    as_json *doc = NULL;
-    if (!run->stored || !run->stored->config_json || as_json_parse(&doc, as_str_of(run->stored->config_json), "config", 0, NULL) != AS_OK) return NULL;
-    const as_str s = as_json_str(as_json_get(doc, "command_line"), AS_LIT(""));
-    char *line = s.n ? as_strndup(s.p, s.n) : NULL;
-    as_json_free(doc);
-    return line;
-}
+static void html_line(as_buf *out, const char *line) { as_report_text(out, line, 0), as_buf_char(out, '\n'); }
 
-/* What was typed, each command once and in order, and then the page's own. */
 static void repeat_commands(as_buf *out, const as_report *r) {
-    char **lines = as_calloc((size_t)r->run_count + 1, sizeof *lines);
-    if (!lines) out->failed = true;
     as_buf_str(out, "<p>These commands repeat it:</p>\n<pre><code>");
-    for (int i = 0; lines && i < r->run_count; i++) {
-        lines[i] = command_line(&r->runs[i]);
-        bool before = false;
-        for (int k = 0; k < i && lines[i]; k++) before |= lines[k] && strcmp(lines[k], lines[i]) == 0;
-        if (lines[i] && !before) as_report_text(out, lines[i], 0), as_buf_char(out, '\n');
-    }
-    if (r->command) as_report_text(out, r->command, 0);
+    as_report_typed(out, r, html_line);
     as_buf_str(out, "</code></pre>\n");
-    for (int i = 0; lines && i < r->run_count; i++) as_free(lines[i]);
-    as_free(lines);
 }
 
 void as_html_provenance(as_buf *out, const as_report *r) {

@@ -118,15 +118,12 @@ static void md_slices(as_buf *out, const as_report *r, int i) {
     as_buf_free(&name);
 }
 
+static void md_line(as_buf *out, const char *line) { as_buf_str(out, "    "), as_report_plain(out, line, 0), as_buf_char(out, '\n'); }
+
 static void md_provenance(as_buf *out, const as_report *r) {
     as_buf_str(out, "## Provenance\n\n");
-    if (r->command && r->command[0]) {
-        as_buf line = {0};
-        as_report_plain(&line, r->command, 0);
-        as_buf_str(out, "    "), as_buf_add(out, line.p ? line.p : "", line.n), as_buf_str(out, "\n\n");
-        out->failed = out->failed || line.failed;
-        as_buf_free(&line);
-    }
+    as_report_typed(out, r, md_line);
+    as_buf_char(out, '\n');
     as_buf_str(out, "| run | command | model | task | dtype | instruction set | items |\n|--:|---|---|---|---|---|--:|\n");
     for (int i = 0; i < r->run_count; i++) {
         const as_stored *s = r->runs[i].stored;

@@ -21,6 +21,8 @@ enum {
 void as_report_text(as_buf *out, const char *s, size_t chars);
 /* The same cleaning, without escapes and with newlines and tabs as blanks: for Markdown, LaTeX. */
 void as_report_plain(as_buf *out, const char *s, size_t chars);
+/* What was typed to make the runs, each command once and in order, and then the report's own. */
+void as_report_typed(as_buf *out, const as_report *r, void (*line)(as_buf *out, const char *text));
 /* `decimals` digits after the point; "-0.00" is "0.00"; NaN is `none`. U+2212 as minus unless `ascii`. */
 void as_report_fixed(as_buf *out, double x, int decimals, const char *none, bool ascii);
 /* A score: 4 decimals, fewer for large values. */

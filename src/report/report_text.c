@@ -1,6 +1,8 @@
 /* report_text.c: data as text of a page, and numbers as people read them; nothing depends on the locale or the clock. */
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/utf8.h"
+#include "io/json.h"
 #include "report/report_impl.h"
 #include <inttypes.h>
 #include <math.h>
@@ -214,4 +216,27 @@ const as_result_metric *as_report_metric_of(const as_report_run *run, const char
 
 const char *as_report_system(const as_report *r, int i) {
     return r->systems && i >= 0 && i < r->system_count && r->systems[i].name ? r->systems[i].name : "?";
+}
+
+static char *command_line(const as_report_run *run) {
+    as_json *doc = NULL;
+    if (!run->stored || !run->stored->config_json || as_json_parse(&doc, as_str_of(run->stored->config_json), "config", 0, NULL) != AS_OK) return NULL;
+    const as_str s = as_json_str(as_json_get(doc, "command_line"), AS_LIT(""));
+    char *line = s.n ? as_strndup(s.p, s.n) : NULL;
+    as_json_free(doc);
+    return line;
+}
+
+void as_report_typed(as_buf *out, const as_report *r, void (*line)(as_buf *out, const char *text)) {
+    char **lines = as_calloc((size_t)r->run_count + 1, sizeof *lines);
+    if (!lines) out->failed = true;
+    for (int i = 0; lines && i < r->run_count; i++) {
+        lines[i] = command_line(&r->runs[i]);
+        bool before = false;
+        for (int k = 0; k < i && lines[i]; k++) before |= lines[k] && strcmp(lines[k], lines[i]) == 0;
+        if (lines[i] && !before) line(out, lines[i]);
+    }
+    if (r->command && r->command[0]) line(out, r->command);
+    for (int i = 0; lines && i < r->run_count; i++) as_free(lines[i]);
+    as_free(lines);
 }

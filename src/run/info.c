@@ -35,7 +35,7 @@ static as_status describe(const as_job *j, const as_config *c, const as_weight_f
     const uint64_t linear = (uint64_t)c->layers * (uint64_t)(4 * c->hidden * c->hidden + 2 * c->hidden * c->inter) * sizeof(float);
     out->inference_bytes = linear + (uint64_t)AS_ROW_MAX * (uint64_t)(8 * c->hidden + 2 * c->inter) * sizeof(float);
     out->training_bytes = (uint64_t)out->parameters * sizeof(float) * 3 + linear * 3;
-    out->model = as_display_name(j->model), out->model_type = as_strdup(c->model_type), out->architecture = as_strdup(c->architecture);
+    out->model = j->model_name ? as_strdup(j->model_name) : as_display_name(j->model), out->model_type = as_strdup(c->model_type), out->architecture = as_strdup(c->architecture);
     out->problem = as_strdup(problem_name(c)), out->tokenizer = as_strdup("WordPiece");
     out->labels = as_calloc((size_t)c->num_labels, sizeof *out->labels);
     if (!out->model || !out->model_type || !out->architecture || !out->problem || !out->tokenizer || !out->labels) return as_fail_nomem(err, "a description", 0);

@@ -45,6 +45,7 @@ check report_writes_the_page both works says '^written   page.html$'
 check report_is_one_file test "$(grep -Ec '(src|href)="(https?:)?//' page.html)" = 0
 check report_has_the_verdict grep -q 'bag of words' page.html
 run report "$bench" --markdown t.md --csv t.csv --latex t.tex --lm-eval-output lm
+check markdown_has_the_command_that_repeats_it grep -q '^    assay bench tiny-bert ' t.md
 check report_writes_tables both works test -s t.md
 check report_writes_csv test -s t.csv
 check report_writes_latex grep -q toprule t.tex

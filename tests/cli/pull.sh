@@ -39,6 +39,7 @@ check pull_is_silent_off_a_terminal silent
 check pulled_files_are_those_of_the_server same "$snapshot"
 run info test/tiny-bert
 check a_pulled_id_stands_for_the_model both works says '^parameters +974,976'
+check a_pulled_model_keeps_its_name says '^model +test/tiny-bert \('
 run info test/tiny-bert@main
 check an_id_may_name_its_revision both works says '^parameters +974,976'
 run tokenize test/tiny-bert hi

@@ -101,6 +101,10 @@ run runs
 check runs_fit_100_columns both works columns out
 run runs show 1
 check runs_show_one both works says '^run 1  finetune  tiny-bert on sentiment.csv  done$'
+check runs_show_says_of_which_bytes says "^weights +[0-9a-f]{64}$"
+check runs_show_says_the_program says "^program +$(sha256sum "$ASSAY" | cut -d' ' -f1)$"
+check runs_show_says_the_command says '^typed +assay finetune tiny-bert --data sentiment.csv '
+check runs_show_has_no_path test "$(grep -c "$tmp\|$root" out)" = 0
 run runs --json
 check runs_as_json printed_json
 run runs show 999

@@ -8,7 +8,7 @@ export HF_HUB_CACHE=$tmp/hub
 
 # --- assay tasks ---
 run tasks
-check tasks_are_listed both works says '^sst2 +classify +- +- +- +accuracy +research'
+check tasks_are_listed both works says '^sst2 +- +- +- +accuracy +research +Socher et al. 2013$'
 check the_list_fits_100_columns columns out
 check every_file_is_a_row test "$(wc -l <out)" = $(($(ls "$root"/share/assay/tasks | wc -l) + 1))
 run tasks --json
@@ -102,6 +102,11 @@ check bench_works_inside_one_part both works says '^mine:train · 48 train, 12 t
 run runs --json
 check the_task_is_what_is_stored says '"command":"bench","state":"done".*"task":"mine"'
 
+sed 's/^task.*/task: second/' own/mine.yaml >own/second.yaml
+run bench "${bench[@]}" --task own/second.yaml --out bench6
+check a_second_task_is_added both works says '^second · 60 train, 40 test'
+check the_first_task_is_kept says '^mine · 60 train, 40 test'
+
 # --- parts that are missing, or have no labels ---
 sed 's/test: [^}]*/test: d\/hidden.txt/; s/^labels/unlabelled: [test]\n&/; s/^task.*/task: hidden/' own/mine.yaml >own/hidden.yaml
 run eval ft --task own/hidden.yaml
@@ -137,7 +142,7 @@ sed 's/^files.*/files: {test: x\/test.txt}\nsource: {hub: who\/what}/; s/^task.*
 printf c0 >hub/datasets--who--what/refs/main
 cp own/d/test.txt hub/datasets--who--what/snapshots/c0/test.txt
 ASSAY_SHARE=$tmp/share run tasks
-check another_folder_of_tasks both works says '^elsewhere +classify +40 +mcc,accuracy +CC0$'
+check another_folder_of_tasks both works says '^elsewhere +40 +mcc,accuracy +CC0 *$'
 mkdir -p prefix/bin prefix/share/assay
 cp "$ASSAY" prefix/bin/assay
 cp -R share/tasks prefix/share/assay/tasks
