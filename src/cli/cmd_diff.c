@@ -1,5 +1,6 @@
 /* cmd_diff.c: the items on which two runs differ, with their texts: what the second fixed, and what it broke. */
 #include "base/mem.h"
+#include "cli/diff_slices.h"
 #include "cli/job_options.h"
 #include "run/stored.h"
 #include "run/stored_refs.h"
@@ -130,6 +131,18 @@ static void summary_json(const differing *w) {
                w->count[BOTH_WRONG], w->count[BOTH_RIGHT], w->changed, w->unequal, w->a.n);
 }
 
+/* Before the rows are sorted. */
+static as_status slice_changes(const differing *w, as_err *err) {
+    if (w->c->p.o.slices.count == 0) return AS_OK;
+    signed char *how = as_calloc((size_t)w->a.n, 1);
+    if (!how) return as_fail_nomem(err, "items", (size_t)w->a.n);
+    for (int64_t i = 0; i < w->a.n; i++) how[i] = (signed char)((w->rows[i].change == FIXED) - (w->rows[i].change == BROKEN));
+    const as_status s = as_diff_slices(w->c, &w->a, how, err);
+    as_free(how);
+    if (s != AS_OK) as_buf_clear(&w->c->out.buf);
+    return s;
+}
+
 enum { DEFAULT_ROWS = 20 };
 static void print(differing *w) {
     const as_options *o = &w->c->p.o;
@@ -139,8 +152,6 @@ static void print(differing *w) {
     as_grid_init(&g, "llLLlL", 2);
     static const char *const heads[] = {"change", "item", "true", "answer", "true label's p", "text"};
     for (size_t i = 0; i < AS_COUNT(heads); i++) as_grid_cell(&g, as_str_of(i == 4 && w->a.p.kind == AS_PRED_VALUE ? "error" : heads[i]));
-    if (o->json) summary_json(w);
-    else summary_text(w);
     for (int64_t i = 0; i < w->a.n; i++) {
         if (!wanted(w, &w->rows[i])) continue;
         if (w->shown == most) {
@@ -180,6 +191,9 @@ as_status as_cmd_diff(as_cli *c, as_err *err) {
     differing w = {.c = c};
     as_status s = read_runs(&w, err);
     if (s == AS_OK) s = classify(&w, err);
+    if (s == AS_OK && c->p.o.json) summary_json(&w);
+    else if (s == AS_OK) summary_text(&w);
+    if (s == AS_OK) s = slice_changes(&w, err);
     if (s == AS_OK) s = sort_rows(&w, err);
     if (s == AS_OK) print(&w);
     as_free(w.rows);

@@ -25,7 +25,7 @@ static const as_option table[] = {
     {"label", "COL", "label", "column of the label", GROUP_DATA, TAKES_LABEL, OPTION_TEXT, AT(label), 0, 0},
     {"id", "COL", "record number from 0", "column of the stable id", GROUP_DATA, TAKES_DATA, OPTION_TEXT, AT(id), 0, 0},
     {"cluster", "COL", NULL, "column of items that belong together; they stay on one side of a split", GROUP_DATA, TAKES_LABEL, OPTION_TEXT, AT(cluster), 0, 0},
-    {"slice", "COL", NULL, "report the groups of this column, of @label or of @length; repeatable", GROUP_DATA, TAKES_SLICE, OPTION_TEXTS, AT(slices), 0, 0},
+    {"slice", "COL", NULL, "report the groups of this column, of @label or of @length; repeatable. diff: of a column that eval noted", GROUP_DATA, TAKES_SLICE | TAKES_DIFF, OPTION_TEXTS, AT(slices), 0, 0},
     {"sep", "CHAR", ", or tab by the file's name", "separator of the columns", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_TEXT, AT(sep), 0, 0},
     {"max-split", "N", NULL, "cut at the first N separators only; the rest is the last column", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_INT, AT(max_split), 1, 1e6},
     {"no-quotes", NULL, NULL, "a quote is an ordinary character (TSV as GLUE has it)", GROUP_DATA, TAKES_DATA | TAKES_SCORE, OPTION_FLAG, AT(no_quotes), 0, 0},

@@ -58,6 +58,14 @@ fails report_of_an_unknown_run 2 'no run 999 is stored' 'assay runs'
 run diff "$bench.1" "$bench.2" --limit 3
 check diff_counts both works says '^  fixed [0-9,]+ · broken [0-9,]+ · both wrong [0-9,]+ · both right [0-9,]+ · answers that changed [0-9,]+$'
 check diff_fits_100_columns columns out
+run diff "$bench.1" "$bench.2" --slice @label --slice @length --limit 3
+check diff_of_slices both works says '^  label = (positive|negative) +[0-9]+ +[0-9]+ +[-+]'
+check diff_of_slices_fits_100_columns columns out
+run diff "$bench.1" "$bench.5" --slice @label --json --limit 1
+of() { echo $(($(grep "\"$1\"" out | grep -o "\"$2\":[0-9]*" | cut -d: -f2 | paste -sd+))); }
+check slices_add_up_to_all test "$(of diff_slice fixed) $(of diff_slice broken) $(of diff_slice n)" = "$(of diff_summary fixed) $(of diff_summary broken) $(of diff_summary n)"
+run diff "$bench.1" "$bench.2" --slice nothing
+fails slices_that_were_not_noted 2 'has no groups of "nothing"' 'assay eval --slice'
 run diff "$bench.1" "$bench.5" --json --only all
 check diff_json both works printed_json
 check diff_json_has_every_item test "$(grep -c '"kind":"diff"' out)" = "$(wc -l <grid/data/test.jsonl)"
