@@ -127,8 +127,12 @@ RANDOM=11
 for ((i = 0; i < rounds; i++)); do
     "${launch[@]}" -n 2 "$ASSAY" finetune "$model" "${long[@]}" --out killed --db killed.db >/dev/null 2>&1 </dev/null &
     job=$!
+    for ((wait = 0; wait < 200; wait++)); do # until mpirun has started the ranks, which a slow build takes its time for
+        mapfile -t pids < <(pgrep -P "$(pgrep -P "$job" -x mpirun || echo "$job")" | sort -n)
+        ((${#pids[@]} == 0)) && kill -0 "$job" 2>/dev/null || break
+        sleep 0.05
+    done
     sleep "$((i % 3 ? 1 : 0)).$((RANDOM % 900 + 100))"
-    mapfile -t pids < <(pgrep -P "$(pgrep -P "$job" -x mpirun || echo "$job")" | sort -n)
     if ((${#pids[@]} > 0)) && kill -9 "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null; then kills=$((kills + 1)); fi
     wait "$job"
     code=$?
