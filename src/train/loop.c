@@ -254,6 +254,12 @@ static unsigned wishes(const run *r, double checked) {
     return as_comm_any(t->comm, (t->stop && t->stop() ? STOP : 0) | (due ? SAVE : 0));
 }
 
+static as_status say_interrupted(const run *r, const char *what_then, as_err *err) {
+    (void)as_fail(err, AS_INTERRUPTED, "interrupted at step %" PRId64 " of %" PRId64, r->state.step, r->state.total);
+    as_hint(err, "%s", what_then);
+    return AS_INTERRUPTED;
+}
+
 static as_status loop(run *r, as_trained *out, as_err *err) {
     double checked = as_clock(), began = as_clock();
     bool stop = r->state.stopped;
@@ -265,7 +271,11 @@ static as_status loop(run *r, as_trained *out, as_err *err) {
         if (s == AS_OK) s = check_course(r, log.loss, err);
         AS_TRY(as_comm_agree(r->t->comm, s, err));
         if (r->t->progress) as_progress_add(r->t->progress, 1, log.tokens);
-        if (evaluates(r)) AS_TRY(evaluate(r, &stop, err));
+        if (evaluates(r)) {
+            const as_status e = evaluate(r, &stop, err);
+            if (e == AS_INTERRUPTED) return say_interrupted(r, "The same command goes on from the last checkpoint.", err);
+            if (e != AS_OK) return e;
+        }
         r->state.stopped = stop;
         const unsigned wish = wishes(r, checked);
         const bool interrupted = (wish & STOP) != 0;
@@ -273,11 +283,7 @@ static as_status loop(run *r, as_trained *out, as_err *err) {
             AS_TRY(checkpoint(r, err));
             checked = as_clock();
         }
-        if (interrupted && r->state.step < r->state.total && !stop) {
-            (void)as_fail(err, AS_INTERRUPTED, "interrupted at step %" PRId64 " of %" PRId64, r->state.step, r->state.total);
-            as_hint(err, "The same command goes on from here.");
-            return AS_INTERRUPTED;
-        }
+        if (interrupted && r->state.step < r->state.total && !stop) return say_interrupted(r, "The same command goes on from here.", err);
     }
     as_optimizer_settle(r->opt);
     out->loss = r->state.loss_n ? r->state.loss_sum / (double)r->state.loss_n : r->state.loss_last;
