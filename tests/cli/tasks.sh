@@ -154,7 +154,7 @@ ASSAY=$binary
 # --- real data ---
 if [[ -n $data_dir ]]; then
     run tasks --data-dir "$data_dir"
-    check items_of_real_data says '^sst2 +classify +6,920 +872 +1,821 '
+    check items_of_real_data says '^sst2 +6,920 +872 +1,821 +accuracy '
     run eval "$model" --task rte --data-dir "$data_dir" --limit 8
     check a_fresh_head_on_real_data both works says '^ *accuracy .* 8 '
 else
