@@ -152,14 +152,18 @@ void as_pack_free(as_pack *p) {
 }
 size_t as_pack_bytes(const as_pack *p) { return p->bytes; }
 
+/* n floats in the products' bf16: 16 bits each with native products, else rounded floats. */
+static void convert(const as_engine *e, void *out, const float *x, int64_t n) {
+    if (e->bf16_native)
+        e->k->to_bf16(out, x, n);
+    else
+        e->k->round_bf16(out, x, n);
+}
 /* n floats as the products want them: as they are, rounded to bf16, or converted to it. NULL when out of memory. */
 static const void *operand(as_engine *e, int s, const float *x, int64_t n) {
     if (e->compute == AS_COMPUTE_F32) return x;
     if (!grow(&e->slots[s].bf, &e->slots[s].bf_n, (size_t)n)) return NULL;
-    if (e->bf16_native)
-        e->k->to_bf16((uint16_t *)e->slots[s].bf, x, n);
-    else
-        e->k->round_bf16(e->slots[s].bf, x, n);
+    convert(e, e->slots[s].bf, x, n);
     return e->slots[s].bf;
 }
 
@@ -167,10 +171,7 @@ as_status as_pack_fill(as_engine *e, as_pack *p, const float *w, int s, as_err *
     p->w = w;
     const void *src = w;
     if (e->compute == AS_COMPUTE_BF16 && p->plain) {
-        if (e->bf16_native)
-            e->k->to_bf16(p->plain, w, p->n * p->k);
-        else
-            e->k->round_bf16(p->plain, w, p->n * p->k);
+        convert(e, p->plain, w, p->n * p->k);
         src = p->plain;
     } else {
         src = operand(e, s, w, p->n * p->k);
@@ -266,10 +267,7 @@ static bool dw_operands(as_engine *e, dw_block *b, int64_t n, int64_t k, int s) 
     const int64_t na = b->depth * n, nb = b->depth * k;
     if (!grow(&e->slots[s].bf, &e->slots[s].bf_n, (size_t)(na + nb))) return false;
     float *bf = e->slots[s].bf;
-    if (e->bf16_native)
-        e->k->to_bf16((uint16_t *)bf, b->dy, na), e->k->to_bf16((uint16_t *)(bf + na), b->x, nb);
-    else
-        e->k->round_bf16(bf, b->dy, na), e->k->round_bf16(bf + na, b->x, nb);
+    convert(e, bf, b->dy, na), convert(e, bf + na, b->x, nb);
     b->dy = bf, b->x = bf + na;
     return true;
 }
@@ -332,10 +330,7 @@ bool as_slice_open(as_engine *e, as_slice *out, const float *w, int64_t n, int64
     *out = (as_slice){w, w, n, k};
     if (e->compute == AS_COMPUTE_F32) return true;
     if (!grow(&t->slice, &t->slice_n, (size_t)(n * k))) return false;
-    if (e->bf16_native)
-        e->k->to_bf16((uint16_t *)t->slice, w, n * k);
-    else
-        e->k->round_bf16(t->slice, w, n * k);
+    convert(e, t->slice, w, n * k);
     out->operand = t->slice;
     return true;
 }
