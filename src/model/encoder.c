@@ -21,6 +21,13 @@ const as_seqs *as_query_seqs(as_ctx *c, const as_seqs *s, const int64_t *want, i
     return q;
 }
 
+as_tensor *as_layer_input(as_ctx *c, as_tensor *x, as_tensor *keep, as_arena_mark mark) {
+    if (c->training) return x;
+    memcpy(keep->x, x->x, (size_t)(x->rows * x->cols) * sizeof *x->x);
+    as_arena_release(&c->arena, mark);
+    return keep;
+}
+
 as_tensor *as_head_dropout(as_model *m, as_ctx *c, const as_seqs *s, as_tensor *x) {
     if (!x) return NULL;
     int32_t *item = as_ctx_push(c, (size_t)s->count + 1, sizeof *item), *pos = as_ctx_push(c, (size_t)s->count + 1, sizeof *pos);
@@ -70,11 +77,7 @@ as_tensor *as_encoder_run(as_model *m, as_ctx *c, const as_encoder *w, const as_
     if (f->embedding != f->hidden) x = as_linear(c, x, &w->project_w, &w->project_b, AS_ACT_NONE);
     for (int64_t i = 0; i < f->layers && x; i++) {
         const bool last = i + 1 == f->layers;
-        if (!c->training) { /* nothing before this layer is needed any more but its input */
-            memcpy(keep->x, x->x, (size_t)(x->rows * x->cols) * sizeof *x->x);
-            x = keep;
-            as_arena_release(&c->arena, mark);
-        }
+        x = as_layer_input(c, x, keep, mark);
         layer_run r = {.m = m, .layer = &w->layers[i], .s = s, .q = last ? q : s, .want = last ? want : NULL, .want_n = want_n};
         x = c->training && c->recompute ? recomputed(c, &r, x) : run_layer(&r, c, x);
     }

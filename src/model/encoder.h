@@ -20,6 +20,8 @@ typedef struct as_encoder {
 as_tensor *as_encoder_run(as_model *m, as_ctx *c, const as_encoder *w, const as_seqs *s, const int64_t *want, int64_t want_n);
 /* The wanted rows as sequences of their own: the same count of sequences, each with its wanted rows as queries. */
 const as_seqs *as_query_seqs(as_ctx *c, const as_seqs *s, const int64_t *want, int64_t n);
+/* The input of a layer. Inference needs nothing before it but that: x is copied to keep, and the arena goes back to the mark. */
+as_tensor *as_layer_input(as_ctx *c, as_tensor *x, as_tensor *keep, as_arena_mark mark);
 /* item and pos [count] of the rows of one per sequence, as keys of a head's dropout. */
 as_tensor *as_head_dropout(as_model *m, as_ctx *c, const as_seqs *s, as_tensor *x);
 

@@ -4,7 +4,6 @@
 #include "model/encoder.h"
 #include "model/model_impl.h"
 #include <math.h>
-#include <string.h>
 
 typedef struct gpt2_layer {
     as_param norm1_w, norm1_b, qkv_w, qkv_b, proj_w, proj_b, norm2_w, norm2_b, fc_w, fc_b, out_w, out_b;
@@ -93,11 +92,7 @@ static as_tensor *encode(as_model *m, as_ctx *c, const as_seqs *s, const int64_t
     x = as_dropout(c, x, f->embedding_dropout, s->item, s->pos);
     for (int64_t i = 0; i < f->layers && x; i++) {
         const bool last = i + 1 == f->layers;
-        if (!c->training) { /* nothing before this layer is needed any more but its input */
-            memcpy(keep->x, x->x, (size_t)(x->rows * x->cols) * sizeof *x->x);
-            x = keep;
-            as_arena_release(&c->arena, mark);
-        }
+        x = as_layer_input(c, x, keep, mark);
         layer_run r = {.m = m, .i = i, .want = last ? want : NULL, .s = s, .q = last ? q : s};
         x = c->training && c->recompute ? recomputed(c, &r, x) : run_layer(&r, c, x);
     }
