@@ -232,7 +232,7 @@ static void test_bench_of_two_tasks_adjusts_over_both_and_ranks(void **state) {
     for (int i = 0; i < r[0].count; i++) sum += ranks.mean_rank[i];
     assert_true(fabs(sum - 10.0) < 1e-12); /* 1 + 2 + 3 + 4 */
     assert_true(ranks.friedman_p > 0 && ranks.friedman_p <= 1);
-    as_free(ranks.mean_rank);
+    as_bench_ranks_free(&ranks);
     for (int t = 0; t < 2; t++) as_bench_result_free(&r[t]), as_free(out[t]);
     as_free(db);
 }
