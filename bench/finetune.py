@@ -11,9 +11,9 @@ steps = int(sys.argv[5]) if len(sys.argv) > 5 else 20
 rounds = int(sys.argv[6]) if len(sys.argv) > 6 else 3
 threads = os.environ.get("BENCH_THREADS", "2")
 here, tmp = os.path.dirname(__file__), tempfile.mkdtemp()
-print(f"# {machine()}; {threads} threads; {os.path.basename(table)}, batch 16, {steps} steps a pass")
+print(f"# {machine()}; {threads} threads; {os.path.basename(table)}, batch 16, {steps} steps a pass, of which the first 4 are not timed")
 for shape in shapes:
-    k = steps if shape != "base" else max(4, steps // 4)
+    k = steps if shape != "base" else max(8, steps // 2)
     for dtype in dtypes:
         rival = lambda how: Side(how, [sys.executable, os.path.join(here, "rival.py"), "finetune", os.path.join(models, shape), table, os.path.join(tmp, how), threads, dtype, how, 16, k])
         t = in_turn([Side("assay", [side_program(), "finetune", os.path.join(models, shape), table, os.path.join(tmp, "a"), threads, dtype, k]),

@@ -1,7 +1,7 @@
 /* side.c: assay's side of a benchmark. Loads once, then answers each line "go" on stdin with one timed pass:
  * "seconds <s>". The driver (classify.py, finetune.py) runs its rival in turn with it.
  *   side classify MODEL TEXTS OUT THREADS DTYPE       a pass = texts to labels, tokenisation included; labels and logits go to OUT
- *   side finetune MODEL TABLE OUT THREADS DTYPE STEPS a pass = STEPS training steps from fresh state; mean seconds a step
+ *   side finetune MODEL TABLE OUT THREADS DTYPE STEPS a pass = STEPS training steps from fresh state; mean seconds a step, without the first 4
  *   side pretrain CONFIG.json CORPUS OUT THREADS DTYPE STEPS LENGTH   the same of masked-LM steps, 32 rows; OUT: loss and peak memory
  *   side bound    MODEL TEXTS OUT THREADS DTYPE       a pass = the matrix products of the real tokens alone
  *   side tokenize MODEL TEXTS OUT THREADS DTYPE       a pass = encode every line, offsets included */
@@ -112,25 +112,6 @@ static double tokenize(side *s) {
     return took;
 }
 
-static double finetune(side *s, const char *model, const char *table, int64_t steps) {
-    as_err err = {0};
-    as_data_cols cols = {0};
-    as_finetune_job f = {.job = s->job, .recipe = as_recipe_defaults(), .train = table, .cols = &cols};
-    f.job.model = model, f.recipe.steps = steps;
-    as_tuning t;
-    if (as_tuning_open(&t, &f, &err) != AS_OK) die(&err);
-    int64_t *index = as_alloc((size_t)t.records.n, sizeof *index);
-    for (int64_t i = 0; i < t.records.n; i++) index[i] = i;
-    as_trainer tr = {0};
-    as_trained done;
-    if (as_tuning_train(&t, &f, index, t.records.n, &tr, &done, &err) != AS_OK) die(&err);
-    FILE *o = fopen(s->out, "w");
-    if (o) fprintf(o, "%.9g\n", done.loss), fclose(o);
-    as_free(index);
-    as_tuning_close(&t);
-    return done.seconds / (double)steps;
-}
-
 /* The first steps make oneDNN's products and touch the memory for the first time; a training has thousands. */
 enum { WARM_STEPS = 4 };
 static as_status warm_up(void *ctx, const as_train_step *s, as_err *err) {
@@ -138,6 +119,27 @@ static as_status warm_up(void *ctx, const as_train_step *s, as_err *err) {
     if (s->step == WARM_STEPS) *(double *)ctx = s->seconds;
     return AS_OK;
 }
+static double finetune(side *s, const char *model, const char *table, int64_t steps) {
+    as_err err = {0};
+    as_data_cols cols = {0};
+    as_finetune_job f = {.job = s->job, .recipe = as_recipe_defaults(), .train = table, .cols = &cols};
+    f.job.model = model, f.recipe.steps = steps;
+    if (getenv("SHARDS")) f.recipe.grad_shards = atoi(getenv("SHARDS"));
+    as_tuning t;
+    if (as_tuning_open(&t, &f, &err) != AS_OK) die(&err);
+    int64_t *index = as_alloc((size_t)t.records.n, sizeof *index);
+    for (int64_t i = 0; i < t.records.n; i++) index[i] = i;
+    double warm = 0.0;
+    as_trainer tr = {.log = warm_up, .ctx = &warm};
+    as_trained done;
+    if (as_tuning_train(&t, &f, index, t.records.n, &tr, &done, &err) != AS_OK) die(&err);
+    FILE *o = fopen(s->out, "w");
+    if (o) fprintf(o, "%.9g\n", done.loss), fclose(o);
+    as_free(index);
+    as_tuning_close(&t);
+    return (done.seconds - warm) / (double)(steps - WARM_STEPS);
+}
+
 static double pretrain(const side *s, const char *config, const char *corpus, int64_t steps, int64_t length) {
     as_err err = {0};
     char dir[4096];

@@ -209,6 +209,7 @@ static const as_param *lazy_table(const as_model *m) {
 
 /* Copy all gradients, of the table the rows that have one, to or from `aside`, when that is given; their count. */
 static size_t copy_gradients(const assay_optimizer *o, float *aside, bool back) {
+    if (aside) as_optimizer_fill(o->opt);
     const as_model *m = o->model->ses.model;
     const as_grads *g = as_optimizer_shard(o->opt, 0);
     size_t at = 0;

@@ -272,27 +272,28 @@ static bool dw_operands(as_engine *e, dw_block *b, int64_t n, int64_t k, int s) 
     return true;
 }
 
-static bool dw_panel(as_engine *e, float *dw, const dw_block *b, int64_t n, int64_t k, int64_t panel, int s) {
+static bool dw_panel(as_engine *e, float *dw, const dw_block *b, int64_t n, int64_t k, int64_t panel, bool accumulate, int s) {
     const int64_t n0 = panel * dw_step(n), rows = n - n0 < dw_step(n) ? n - n0 : dw_step(n);
     const void *a = e->bf16_native ? (const void *)((const uint16_t *)b->dy + n0) : b->dy + n0;
     if (e->own) {
         float *scratch = as_engine_scratch(e, s, as_gemm_scratch(b->depth));
         if (!scratch) return false;
         e->k->gemm(&(as_gemm_args){.a = a, .a_row = 1, .a_depth = n, .b = b->x, .ldb = k, .b_plain = true, .c = dw + n0 * k, .ldc = k,
-                                   .m = rows, .n = k, .depth = b->depth, .accumulate = true}, scratch);
+                                   .m = rows, .n = k, .depth = b->depth, .accumulate = accumulate}, scratch);
         return true;
     }
-    const as_matmul mm = {.m = rows, .n = k, .k = b->depth, .a_transposed = true, .lda = n, .ldb = k, .ldc = k, .sum = true, .bf16 = e->bf16_native};
+    const as_matmul mm = {.m = rows, .n = k, .k = b->depth, .a_transposed = true, .lda = n, .ldb = k, .ldc = k, .sum = accumulate, .bf16 = e->bf16_native};
     return as_dnnl_matmul(e->dnnl, e->slots[s].dnnl, &mm, a, b->x, NULL, dw + n0 * k);
 }
 
-bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t p0, int64_t p1, int s) {
+bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t p0, int64_t p1, bool accumulate,
+                  int s) {
     for (int64_t t = 0; t < m; t += AS_ROW_MAX) {
         const int64_t left = m - t < AS_ROW_MAX ? m - t : AS_ROW_MAX;
         dw_block b = {.dy = dy + t * n, .x = x + t * k, .depth = e->own ? left : as_rows_padded(left)};
         if (!dw_operands(e, &b, n, k, s)) return false;
         for (int64_t p = p0; p < p1; p++)
-            if (!dw_panel(e, dw, &b, n, k, p, s)) return false;
+            if (!dw_panel(e, dw, &b, n, k, p, accumulate || t > 0, s)) return false;
     }
     return true;
 }
@@ -358,7 +359,7 @@ bool as_slice_dx(as_engine *e, float *dx, const float *dy, const as_slice *w, in
 }
 /* As a linear layer's panel: blocks of AS_ROW_MAX rows. */
 bool as_slice_dw(as_engine *e, float *dw, const float *dy, const float *x, const as_slice *w, int64_t m, int s) {
-    return as_linear_dw(e, dw, dy, x, m, w->n, w->k, 0, as_linear_dw_panels(w->n), s);
+    return as_linear_dw(e, dw, dy, x, m, w->n, w->k, 0, as_linear_dw_panels(w->n), true, s);
 }
 
 /* One panel of one block of the depth: the widest panel of any ISA level. */

@@ -70,9 +70,10 @@ typedef struct as_linear_args {
 bool as_linear_forward(as_engine *e, const as_linear_args *g, int slot);
 /* dx [m, k] (+)= dy [m, n] W */
 bool as_linear_dx(as_engine *e, float *dx, const float *dy, const as_pack *pack, int64_t m, bool accumulate, int slot);
-/* Panels [p0, p1) of the rows of dw [n, k] += dy^T x, in blocks of AS_ROW_MAX tokens. Panels are fixed by n. */
+/* Panels [p0, p1) of the rows of dw [n, k] (+)= dy^T x, in blocks of AS_ROW_MAX tokens. Panels are fixed by n. */
 int64_t as_linear_dw_panels(int64_t n);
-bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t p0, int64_t p1, int slot);
+bool as_linear_dw(as_engine *e, float *dw, const float *dy, const float *x, int64_t m, int64_t n, int64_t k, int64_t p0, int64_t p1, bool accumulate,
+                  int slot);
 /* y [m, n] = x [m, k] w^T for a row-major, unpacked w (a slice of an embedding table): the tied head. */
 bool as_product_nt(as_engine *e, float *y, int64_t ldy, const float *x, const float *w, int64_t m, int64_t n, int64_t k, int slot);
 /* c [m, k] += a [m, n] w [n, k]; and c [n, k] += a [m, n]^T b [m, k]: always our own kernel. */

@@ -30,7 +30,7 @@ as_tensor *as_embed(as_ctx *c, const as_seqs *s, const as_param *word, const as_
 
 /* dtable[row(r)] += dy[r], rows in order: one thread, since two rows may name the same entry. */
 static void scatter(const as_ctx *c, const as_param *p, const int32_t *row, const float *dy, int64_t rows) {
-    float *g = p ? as_param_grad(c, p) : NULL;
+    float *g = p ? as_param_grad(c, p, NULL) : NULL;
     if (!g) return;
     const int32_t *slot = p->sparse ? c->grads->row_slot[p->index] : NULL;
     for (int64_t r = 0; r < rows; r++) {

@@ -9,7 +9,7 @@ typedef struct job {
     as_tensor *x, *y;
     const float *dy; /* after the activation's backward */
     float *dx, *dw, *db;
-    bool fresh;
+    bool fresh, dw_fresh; /* dx, dw hold nothing yet */
     atomic_bool failed;
 } job;
 
@@ -53,7 +53,7 @@ static void dx_rows(void *arg, int64_t r0, int64_t r1, int slot) {
 }
 static void dw_panels(void *arg, int64_t p0, int64_t p1, int slot) {
     job *j = arg;
-    if (!as_linear_dw(j->c->e, j->dw, j->dy, j->x->x, j->x->rows, j->v->w->rows, j->v->w->cols, p0, p1, slot)) j->failed = true;
+    if (!as_linear_dw(j->c->e, j->dw, j->dy, j->x->x, j->x->rows, j->v->w->rows, j->v->w->cols, p0, p1, !j->dw_fresh, slot)) j->failed = true;
 }
 static void db_columns(void *arg, int64_t c0, int64_t c1, int slot) {
     (void)slot;
@@ -65,8 +65,8 @@ static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     job j = {.c = c, .v = v, .x = r->in[0], .y = r->out, .dy = r->out->dx};
     if (v->act != AS_ACT_NONE) as_ctx_rows(c, j.y->rows, AS_ROW_STEP, act_rows, &j); /* in place: dy is not used again */
-    if ((j.dw = as_param_grad(c, v->w))) as_ctx_rows(c, as_linear_dw_panels(v->w->rows), 1, dw_panels, &j);
-    if (v->b && (j.db = as_param_grad(c, v->b))) as_ctx_rows(c, j.y->cols, 64, db_columns, &j);
+    if ((j.dw = as_param_grad(c, v->w, j.y->rows ? &j.dw_fresh : NULL))) as_ctx_rows(c, as_linear_dw_panels(v->w->rows), 1, dw_panels, &j);
+    if (v->b && (j.db = as_param_grad(c, v->b, NULL))) as_ctx_rows(c, j.y->cols, 64, db_columns, &j);
     if (j.x->wants_grad) {
         if (!(j.dx = as_tensor_grad(c, j.x, &j.fresh))) return false;
         as_ctx_rows(c, j.x->rows, AS_ROW_STEP, dx_rows, &j);

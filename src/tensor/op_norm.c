@@ -90,7 +90,7 @@ static bool backward(as_ctx *c, as_tape_record *r) {
     const saved *v = r->saved;
     as_tensor *x = r->in[0], *res = r->in[1];
     job j = {.c = c, .v = v, .x = v->sum ? v->sum : x->x, .dy = r->out->dx, .rows = x->rows, .dim = x->cols};
-    j.dgamma = as_param_grad(c, v->gamma), j.dbeta = v->beta ? as_param_grad(c, v->beta) : NULL;
+    j.dgamma = as_param_grad(c, v->gamma, NULL), j.dbeta = v->beta ? as_param_grad(c, v->beta, NULL) : NULL;
     if (j.dgamma || j.dbeta) as_ctx_rows(c, x->cols, 64, param_columns, &j);
     if (x->wants_grad && !(j.dx = as_tensor_grad(c, x, &j.fresh_x))) return false;
     if (res && res->wants_grad && !(j.dres = as_tensor_grad(c, res, &j.fresh_res))) return false;

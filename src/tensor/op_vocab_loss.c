@@ -180,7 +180,7 @@ static bool backward(as_ctx *c, as_tape_record *r) {
     const as_arena_mark mark = as_arena_mark_here(&c->arena);
     job j;
     if (!job_init(&j, c, v, x)) return false;
-    j.dtable = as_param_grad(c, v->table), j.dbias = v->bias ? as_param_grad(c, v->bias) : NULL;
+    j.dtable = as_param_grad(c, v->table, NULL), j.dbias = v->bias ? as_param_grad(c, v->bias, NULL) : NULL;
     AS_ASSERT(!j.dtable || !v->table->sparse);
     j.dx = as_ctx_push(c, (size_t)(PARTS * as_rows_padded(x->rows) * x->cols), sizeof *j.dx);
     if (!j.dx) return false;

@@ -56,8 +56,14 @@ float *as_tensor_grad(as_ctx *c, as_tensor *t, bool *fresh) {
     return t->dx;
 }
 
-float *as_param_grad(const as_ctx *c, const as_param *p) {
-    return c->training && c->grads && p->trainable ? c->grads->dense[p->index] : NULL;
+float *as_param_grad(const as_ctx *c, const as_param *p, bool *fresh) {
+    if (fresh) *fresh = false;
+    float *const g = c->training && c->grads && p->trainable ? c->grads->dense[p->index] : NULL;
+    if (!g || !c->grads->fresh || !c->grads->fresh[p->index]) return g;
+    c->grads->fresh[p->index] = 0;
+    if (fresh) *fresh = true;
+    else memset(g, 0, (size_t)(p->rows * p->cols) * sizeof *g);
+    return g;
 }
 
 static void backward_from(as_ctx *c, size_t first) {

@@ -32,6 +32,7 @@ typedef struct as_param {
 typedef struct as_grads {
     float **dense;
     int32_t *const *row_slot;
+    uint8_t *fresh;     /* [index] 1 = dense[index] holds nothing yet, and counts as zero. NULL = all hold something */
 } as_grads;
 
 typedef struct as_ctx as_ctx;
@@ -75,7 +76,9 @@ void *as_ctx_push(as_ctx *c, size_t count, size_t size); /* arena memory; sets f
 as_tape_record *as_ctx_record(as_ctx *c, const as_op *op, as_tensor *out, as_tensor *a, as_tensor *b, as_tensor *d, void *saved);
 /* The gradient buffer of t, made on first use; *fresh says that it holds nothing yet (write, do not add). NULL = failed. */
 float *as_tensor_grad(as_ctx *c, as_tensor *t, bool *fresh);
-float *as_param_grad(const as_ctx *c, const as_param *p); /* NULL when frozen or not training */
+/* Where p's gradient is added up; NULL when frozen or not training. *fresh: it holds nothing yet (write all of it, do not add);
+ * with fresh NULL it is made zero first. */
+float *as_param_grad(const as_ctx *c, const as_param *p, bool *fresh);
 /* Run the records backwards. Loss ops seed the gradients themselves. */
 bool as_ctx_backward(as_ctx *c);
 /* The records from `first` on, which leave the tape. */

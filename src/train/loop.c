@@ -65,10 +65,10 @@ int as_train_shards(const as_recipe *r, const as_model *m) {
         while (s * 2 <= r->grad_shards && s * 2 <= AS_SHARDS_MAX) s *= 2;
         return s;
     }
-    /* A shard costs one more gradient of the dense weights: for a large model and a small batch, threads share rows instead. */
-    if (as_model_parameters(m) > 60000000 && r->batch_size < 64) return 1;
+    /* A shard costs one more gradient of the weights, of which there may be 1 GiB; where that leaves too few, threads share rows. */
+    const int64_t gradient = as_model_parameters(m) * (int64_t)sizeof(float);
     int s = 1;
-    while (s < AS_SHARDS_MAX && r->batch_size / (s * 2) >= 8) s *= 2;
+    while (s < AS_SHARDS_MAX && r->batch_size / (s * 2) >= 8 && s * 2 * gradient <= (int64_t)1 << 30) s *= 2;
     return s;
 }
 

@@ -48,6 +48,7 @@ struct as_optimizer {
     int64_t row_squares_cap;
     as_grads *shard;          /* [shards] */
     float **pointers;         /* [shards, params] behind the shards */
+    uint8_t *fresh;           /* [shards, params] of the shards */
     int32_t **slots;          /* [params] */
     char **names;             /* of the state's tensors */
     size_t name_n;
@@ -160,12 +161,13 @@ static as_status allocate(as_optimizer *o, as_err *err) {
     o->grads = as_alloc_aligned((o->floats + 16) * (size_t)o->shards, sizeof *o->grads);
     o->shard = as_calloc((size_t)o->shards, sizeof *o->shard);
     o->pointers = as_calloc((size_t)o->shards * params, sizeof *o->pointers);
+    o->fresh = as_calloc((size_t)o->shards * params, sizeof *o->fresh);
     o->slots = as_calloc(params, sizeof *o->slots);
-    if (!o->m1 || !o->m2 || !o->grads || !o->shard || !o->pointers || !o->slots)
+    if (!o->m1 || !o->m2 || !o->grads || !o->shard || !o->pointers || !o->fresh || !o->slots)
         return as_fail_nomem(err, "gradients and moments", o->floats * sizeof(float) * (size_t)(o->shards + 2));
     for (int s = 0; s < o->shards; s++) {
         o->sum.p[o->shares.first + s] = o->grads + (size_t)s * o->floats;
-        o->shard[s] = (as_grads){.dense = o->pointers + (size_t)s * params, .row_slot = o->slots};
+        o->shard[s] = (as_grads){.dense = o->pointers + (size_t)s * params, .row_slot = o->slots, .fresh = o->fresh + (size_t)s * params};
         for (size_t i = 0; i < o->dense_n; i++) o->shard[s].dense[o->d[i].p->index] = o->grads + (size_t)s * o->floats + o->d[i].at;
     }
     sparse *t = &o->table;
@@ -211,7 +213,7 @@ void as_optimizer_free(as_optimizer *o) {
     for (size_t i = 0; i < o->name_n; i++) as_free(o->names[i]);
     as_free(o->names), as_free(o->table.slot), as_free(o->table.touched), as_free(o->table.last), as_free(o->table.moved);
     as_free_aligned(o->table_m1), as_free_aligned(o->table_m2), as_free_aligned(o->m1), as_free_aligned(o->m2), as_free_aligned(o->grads);
-    as_free(o->d), as_free(o->units), as_free(o->unit_squares), as_free(o->row_squares), as_free(o->shard), as_free(o->pointers), as_free(o->slots);
+    as_free(o->d), as_free(o->units), as_free(o->unit_squares), as_free(o->row_squares), as_free(o->shard), as_free(o->pointers), as_free(o->fresh), as_free(o->slots);
     as_free(o);
 }
 
@@ -300,15 +302,32 @@ static as_status begin_table(as_optimizer *o, const int32_t *ids, int64_t n, as_
     return AS_OK;
 }
 
+/* Linear weights are most of the memory, and what first adds to one writes all of it: they are left fresh instead of zeroed. */
 static void zero_unit(void *ctx, int64_t i, int thread) {
     (void)thread;
     const as_optimizer *o = ctx;
     const unit *u = &o->units[i];
-    for (int s = 0; s < o->shards; s++) memset(o->grads + (size_t)s * o->floats + o->d[u->dense].at + u->from, 0, u->n * sizeof(float));
+    const as_param *p = o->d[u->dense].p;
+    for (int s = 0; s < o->shards && !p->pack; s++) memset(o->grads + (size_t)s * o->floats + o->d[u->dense].at + u->from, 0, u->n * sizeof(float));
+}
+static void zero_fresh(void *ctx, int64_t i, int thread) {
+    (void)thread;
+    const as_optimizer *o = ctx;
+    const dense *d = &o->d[i];
+    for (int s = 0; s < o->shards; s++) {
+        uint8_t *const fresh = &o->shard[s].fresh[d->p->index];
+        if (*fresh) memset(o->grads + (size_t)s * o->floats + d->at, 0, (size_t)(d->p->rows * d->p->cols) * sizeof(float));
+        *fresh = 0;
+    }
+}
+void as_optimizer_fill(as_optimizer *o) {
+    as_parallel_for(as_engine_threads(as_model_engine(o->m)), (int64_t)o->dense_n, zero_fresh, o);
 }
 as_status as_optimizer_begin(as_optimizer *o, const int32_t *ids, int64_t n, as_err *err) {
     if (o->table.p) AS_TRY(begin_table(o, ids, n, err));
     as_parallel_for(as_engine_threads(as_model_engine(o->m)), (int64_t)o->unit_n, zero_unit, o);
+    for (int s = 0; s < o->shards; s++)
+        for (size_t i = 0; i < o->dense_n; i++) o->shard[s].fresh[o->d[i].p->index] = o->d[i].p->pack != NULL;
     return AS_OK;
 }
 as_grads *as_optimizer_shard(as_optimizer *o, int shard) { return &o->shard[shard - o->shares.first]; }
@@ -398,6 +417,7 @@ static void update_row(void *ctx, int64_t i, int thread) {
 as_status as_optimizer_step(as_optimizer *o, double *norm_out, as_err *err) {
     const int threads = as_engine_threads(as_model_engine(o->m));
     sparse *t = &o->table;
+    as_optimizer_fill(o);
     AS_TRY(fold_all(o, err));
     double squares = 0.0;
     for (size_t i = 0; i < o->unit_n; i++) squares += o->unit_squares[i];

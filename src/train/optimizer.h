@@ -25,9 +25,11 @@ as_status as_optimizer_share(as_optimizer *o, as_err *err) AS_CHECKED;
 void as_optimizer_free(as_optimizer *o);
 
 /* Before the forward pass of a step: the token ids whose table rows will be touched (repeats are fine). Catches those rows up,
- * gives them gradient slots and zeroes all gradients. */
+ * gives them gradient slots and makes all gradients zero. */
 as_status as_optimizer_begin(as_optimizer *o, const int32_t *ids, int64_t n, as_err *err) AS_CHECKED;
 as_grads *as_optimizer_shard(as_optimizer *o, int shard);
+/* Make the gradients that nothing was added to yet hold zeros: before something else than an op reads or writes them. */
+void as_optimizer_fill(as_optimizer *o);
 /* Sum the shards, clip, update, pack. *norm gets the gradient's Euclidean norm before clipping (NULL allowed). AS_NUMERIC when it
  * is not finite: then nothing was updated. */
 as_status as_optimizer_step(as_optimizer *o, double *norm, as_err *err) AS_CHECKED;

@@ -3,6 +3,10 @@
 # shellcheck source=tests/cli/lib.bash
 source "$(dirname "$0")/lib.bash"
 
+if [[ $ASSAY == *-address-* ]]; then # minutes of training, which take an instrumented build many; the commands have scripts of their own
+    echo 'skip guide_commands: not in an instrumented build'
+    exit 0
+fi
 status=0
 : >out && : >err
 for page in guide ${ASSAY_FULL:+guide.zh-CN}; do

@@ -300,7 +300,14 @@ static void check_backward(as_engine *e, const char *name, const as_pack *pack, 
     const float *once = copied(dx, t.m * t.k, 0);
     assert_true(as_linear_dx(e, dx, dy, pack, t.m, true, 0));
     for (int64_t p = as_linear_dw_panels(t.n); p-- > 0;)
-        assert_true(as_linear_dw(e, dw, dy, x, t.m, t.n, t.k, p, p + 1, 0));
+        assert_true(as_linear_dw(e, dw, dy, x, t.m, t.n, t.k, p, p + 1, true, 0));
+    float *alone = filled(t.n * t.k, 0, 18, 1.0f), *zero = filled(t.n * t.k, 0, 18, 1.0f);
+    memset(zero, 0, (size_t)(t.n * t.k) * sizeof *zero);
+    for (int64_t p = 0; p < as_linear_dw_panels(t.n); p++) {
+        assert_true(as_linear_dw(e, alone, dy, x, t.m, t.n, t.k, p, p + 1, false, 0));
+        assert_true(as_linear_dw(e, zero, dy, x, t.m, t.n, t.k, p, p + 1, true, 0));
+    }
+    for (int64_t i = 0; i < t.n * t.k; i++) assert_true(alone[i] == zero[i]); /* written, or added to zero: the same */
     for (int64_t i = 0; i < t.m; i++)
         for (int64_t j = 0; j < t.k; j++) {
             double want = 0;

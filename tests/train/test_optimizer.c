@@ -62,6 +62,35 @@ static void test_train_lazy_rows_have_the_bits_of_the_dense_update(void **state)
     as_engine_free(e);
 }
 
+/* What a step adds nothing to has the gradient 0, whatever the step before left there. */
+static void test_train_gradient_that_nothing_adds_to_is_zero(void **state) {
+    (void)state;
+    as_engine *e;
+    as_model *m;
+    as_engine_opts eo = as_engine_defaults();
+    eo.threads = 2;
+    assert_int_equal(as_engine_open(&e, &eo, NULL), AS_OK);
+    assert_int_equal(as_model_open(&m, e, "assets/tiny-bert", &(as_model_opts){.head = AS_HEAD_CLASSIFY, .train = true, .seed = 1}, NULL), AS_OK);
+    as_recipe r = as_recipe_defaults();
+    as_optimizer *o;
+    assert_int_equal(as_optimizer_new(&o, m, &r, 2, 4, NULL), AS_OK);
+    const int32_t ids[] = {5};
+    double norm[3];
+    for (int s = 0; s < 3; s++) {
+        assert_int_equal(as_optimizer_begin(o, ids, 1, NULL), AS_OK);
+        if (s == 1) {
+            as_optimizer_fill(o);
+            for (size_t i = 0; i < as_model_param_count(m); i++) as_optimizer_shard(o, 1)->dense[as_model_param(m, i)->index][0] = 1.0f;
+        }
+        assert_int_equal(as_optimizer_step(o, &norm[s], NULL), AS_OK);
+    }
+    assert_true(norm[0] == 0.0 && norm[2] == 0.0);
+    assert_true(fabs(norm[1] * norm[1] - (double)as_model_param_count(m)) < 1e-6);
+    as_optimizer_free(o);
+    as_model_free(m);
+    as_engine_free(e);
+}
+
 /* Values of transformers' get_linear_schedule_with_warmup(2 of 10) and get_cosine_schedule_with_warmup, worked by hand. */
 static void test_train_schedules_have_the_values_of_transformers(void **state) {
     (void)state;
@@ -109,7 +138,7 @@ static void test_train_freeze_patterns_match_and_unknown_ones_are_errors(void **
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_train_lazy_rows_have_the_bits_of_the_dense_update),
-        cmocka_unit_test(test_train_schedules_have_the_values_of_transformers),
+        cmocka_unit_test(test_train_gradient_that_nothing_adds_to_is_zero), cmocka_unit_test(test_train_schedules_have_the_values_of_transformers),
         cmocka_unit_test(test_train_freeze_patterns_match_and_unknown_ones_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
