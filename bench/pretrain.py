@@ -22,7 +22,7 @@ for case in cases:
                "intermediate_size": 4 * dim, "max_position_embeddings": 512}, open(config, "w"))
     a, b = os.path.join(tmp, "a"), os.path.join(tmp, "b")
     t = in_turn([Side("assay", [side_program(), "pretrain", config, corpus, a, threads, dtype, 4 + 4 * steps, length]),
-                 Side("torch", [sys.executable, os.path.join(here, "rival.py"), "pretrain", config, one, b, threads, dtype, tokenizer, steps, length])], int(os.environ.get("BENCH_ROUNDS", "3")))
+                 Side("torch", [sys.executable, os.path.join(here, "rival.py"), "pretrain", config, one, b, threads, dtype, tokenizer, 4 + steps, length])], int(os.environ.get("BENCH_ROUNDS", "3")))
     (la, ma), (lb, mb) = (open(x).read().split() for x in (a, b))
     print(f"{shape:5s} {length:>3s} tokens {dtype:4s}  assay {1e3 * t['assay']:7.0f} ms, {int(ma) / 1e6:5.0f} MB | PyTorch {1e3 * t['torch']:7.0f} ms, {int(mb) / 1e6:5.0f} MB | "
           f"{t['torch'] / t['assay']:.2f}x, memory {int(ma) / int(mb):.2f} | losses {float(la):.3f} {float(lb):.3f}", flush=True)

@@ -286,7 +286,7 @@ static bool costs(as_buf *out, const as_report *r) {
 
 /* --- learning curves --- */
 typedef enum curve_kind { CURVE_TRAIN, CURVE_DEV, CURVE_SCORE, CURVE_RATE, CURVE_KINDS } curve_kind;
-static const char *const curve_titles[CURVE_KINDS] = {"Training loss", "Loss on the dev set", "Score on the dev set", "Learning rate"};
+static const char *const curve_titles[CURVE_KINDS] = {"Training loss", "Held-out loss", "Held-out score", "Learning rate"};
 static const char *const curve_axes[CURVE_KINDS] = {"loss", "loss", "score", "learning rate"};
 
 static double step_value(const as_report_step *s, curve_kind kind) {

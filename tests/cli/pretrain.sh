@@ -122,3 +122,4 @@ number=$(grep -o '"run":[0-9]*' out | cut -d: -f2)
 run report "$number" -o page.html
 check a_report_plots_the_curve both works grep -q 'Training loss' page.html
 check a_report_shows_heldout_metrics grep -q 'perplexity' page.html
+check a_report_plots_the_heldout_loss grep -q 'Held-out loss' page.html
