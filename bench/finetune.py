@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A fine-tuning step (batch 16, AdamW, clipping, dropout), assay against PyTorch with dynamic padding and grouped by length.
+"""A fine-tuning step (batch 16, AdamW, clipping, dropout), assay against PyTorch with dynamic padding (the same batches) and with the same
+items grouped by length.
 Usage: finetune.py MODELS_DIR TABLE.csv(text,label) [SHAPES [DTYPES [STEPS [ROUNDS]]]]"""
 import os, sys, tempfile
 sys.path.insert(0, os.path.dirname(__file__))
@@ -13,9 +14,10 @@ threads = os.environ.get("BENCH_THREADS", "2")
 here, tmp = os.path.dirname(__file__), tempfile.mkdtemp()
 print(f"# {machine()}; {threads} threads; {os.path.basename(table)}, batch 16, {steps} steps a pass, of which the first 4 are not timed")
 for shape in shapes:
-    k = steps if shape != "base" else max(8, steps // 2)
+    k = steps if shape != "base" else max(8, steps * 3 // 5)
     for dtype in dtypes:
-        rival = lambda how: Side(how, [sys.executable, os.path.join(here, "rival.py"), "finetune", os.path.join(models, shape), table, os.path.join(tmp, how), threads, dtype, how, 16, k])
+        rival = lambda how: Side(how, [sys.executable, os.path.join(here, "rival.py"), "finetune", os.path.join(models, shape), table, os.path.join(tmp, how), threads, dtype, how, 16, k,
+                                        os.path.join(tmp, "a.order")])
         t = in_turn([Side("assay", [side_program(), "finetune", os.path.join(models, shape), table, os.path.join(tmp, "a"), threads, dtype, k]),
                      rival("dynamic"), rival("grouped")], rounds)
         loss = {w: open(os.path.join(tmp, w)).read().strip() for w in ("a", "dynamic", "grouped")}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rivals' side of a benchmark: loads once, then answers each line "go" with one timed pass: "seconds <s>".
   rival.py classify MODEL TEXTS OUT THREADS DTYPE HOW BATCH   HOW: eager | sorted | ort      (logits to OUT, as float32)
-  rival.py finetune MODEL TABLE OUT THREADS DTYPE HOW BATCH STEPS   HOW: dynamic | grouped
+  rival.py finetune MODEL TABLE OUT THREADS DTYPE HOW BATCH STEPS ORDER   HOW: dynamic | grouped; ORDER: rows of TABLE to take, a line each
   rival.py pretrain CONFIG.json TEXT OUT THREADS DTYPE TOKENIZER STEPS LENGTH   (masked LM, 32 rows; OUT: loss and peak memory)
   rival.py tokenize MODEL TEXTS OUT THREADS"""
 import os, sys, time, csv
@@ -96,14 +96,13 @@ def finetune():
         plain = [p for n, p in m.named_parameters() if n.endswith("bias") or "LayerNorm" in n]
         opt = torch.optim.AdamW([{"params": decay, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], lr=2e-5)
         sched = get_linear_schedule_with_warmup(opt, max(1, steps // 16), steps)
-        order = list(range(len(texts)))
-        random.Random(1).shuffle(order)
-        if how == "grouped":  # LengthGroupedSampler: megabatches of 50 batches, each sorted by length, the batches shuffled
-            big = [sorted(order[i:i + 50 * batch], key=lambda k: -len(texts[k])) for i in range(0, len(order), 50 * batch)]
-            batches = [b[i:i + batch] for b in big for i in range(0, len(b), batch)]
-            random.Random(2).shuffle(batches)
-        else:
-            batches = [order[i:i + batch] for i in range(0, len(order), batch)]
+        order = [int(k) for k in open(sys.argv[10])]
+        batches = [order[i:i + batch] for i in range(0, len(order), batch)]
+        if how == "grouped":  # as LengthGroupedSampler does with megabatches: sorted by length, the batches shuffled; those of the clock among themselves
+            rest = sorted(order[WARM_STEPS * batch:], key=lambda k: -len(texts[k]))
+            rest = [rest[i:i + batch] for i in range(0, len(rest), batch)]
+            random.Random(2).shuffle(rest)
+            batches = batches[:WARM_STEPS] + rest
         batches = [b for b in batches if len(b) == batch]
         enc = [tok([texts[k] for k in b], truncation=True, max_length=m.config.max_position_embeddings) for b in batches[:steps]]
         last = 0.0

@@ -1,7 +1,8 @@
 /* side.c: assay's side of a benchmark. Loads once, then answers each line "go" on stdin with one timed pass:
  * "seconds <s>". The driver (classify.py, finetune.py) runs its rival in turn with it.
  *   side classify MODEL TEXTS OUT THREADS DTYPE       a pass = texts to labels, tokenisation included; labels and logits go to OUT
- *   side finetune MODEL TABLE OUT THREADS DTYPE STEPS a pass = STEPS training steps from fresh state; mean seconds a step, without the first 4
+ *   side finetune MODEL TABLE OUT THREADS DTYPE STEPS a pass = STEPS training steps from fresh state; mean seconds a step, without the first 4;
+ *                                                     OUT.order: the rows of TABLE in the order they are taken
  *   side pretrain CONFIG.json CORPUS OUT THREADS DTYPE STEPS LENGTH   the same of masked-LM steps, 32 rows; OUT: loss and peak memory
  *   side bound    MODEL TEXTS OUT THREADS DTYPE       a pass = the matrix products of the real tokens alone
  *   side tokenize MODEL TEXTS OUT THREADS DTYPE       a pass = encode every line, offsets included */
@@ -119,16 +120,30 @@ static as_status warm_up(void *ctx, const as_train_step *s, as_err *err) {
     if (s->step == WARM_STEPS) *(double *)ctx = s->seconds;
     return AS_OK;
 }
+/* Which items the steps take, in order, to OUT.order: the rival takes the same. */
+static void write_order(const side *s, const as_finetune_job *f, const as_tuning *t, const int64_t *index, int64_t steps) {
+    const as_supervised all = {.model = t->ses.model, .data = &t->encoded, .index = index, .n = t->records.n};
+    const as_objective o = as_supervised_objective(&all);
+    int64_t *order = as_alloc((size_t)o.n, sizeof *order);
+    char path[4096];
+    snprintf(path, sizeof path, "%s.order", s->out);
+    FILE *file = fopen(path, "w");
+    o.order(o.self, order, f->recipe.seed, 0);
+    for (int64_t i = 0; file && i < steps * f->recipe.batch_size && i < o.n; i++) fprintf(file, "%" PRId64 "\n", order[i]);
+    if (!file || fclose(file) != 0) fprintf(stderr, "side: %s: could not be written\n", path), exit(1);
+    as_free(order);
+}
+
 static double finetune(side *s, const char *model, const char *table, int64_t steps) {
     as_err err = {0};
     as_data_cols cols = {0};
     as_finetune_job f = {.job = s->job, .recipe = as_recipe_defaults(), .train = table, .cols = &cols};
     f.job.model = model, f.recipe.steps = steps;
-    if (getenv("SHARDS")) f.recipe.grad_shards = atoi(getenv("SHARDS"));
     as_tuning t;
     if (as_tuning_open(&t, &f, &err) != AS_OK) die(&err);
     int64_t *index = as_alloc((size_t)t.records.n, sizeof *index);
     for (int64_t i = 0; i < t.records.n; i++) index[i] = i;
+    write_order(s, &f, &t, index, steps);
     double warm = 0.0;
     as_trainer tr = {.log = warm_up, .ctx = &warm};
     as_trained done;
