@@ -69,10 +69,12 @@ static as_status log_line(void *ctx, int64_t step, const char *json, as_err *err
     s.train_loss = as_json_real(as_json_get(doc, evaluation ? "train_loss" : "loss"), NAN), s.lr = as_json_real(as_json_get(doc, "lr"), NAN);
     for (as_json_iter *it = evaluation ? as_json_first(doc) : NULL; it; it = as_json_next(doc, it)) {
         const as_str k = as_json_iter_key(it);
-        if (as_str_is(k, "kind") || as_str_is(k, "step") || as_str_is(k, "epoch") || as_str_is(k, "train_loss")) continue;
+        if (as_str_is(k, "kind") || as_str_is(k, "step") || as_str_is(k, "epoch") || as_str_is(k, "train_loss") || as_str_is(k, "loss_low") ||
+            as_str_is(k, "loss_high"))
+            continue;
         const double value = as_json_real(as_json_iter_value(it), NAN);
         if (as_str_is(k, "loss")) s.dev_loss = value;
-        else if (isnan(s.dev_score) && !(k.n > 5 && memcmp(k.p, "loss_", 5) == 0)) s.dev_score = value; /* the first metric is what selects */
+        else if (isnan(s.dev_score)) s.dev_score = value; /* the first metric is what selects */
     }
     as_json_free(doc);
     if (evaluation) s.train_loss = NAN; /* the steps have it */

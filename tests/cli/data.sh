@@ -98,20 +98,21 @@ for i in $(seq 20); do awk -v seed="$i" 'BEGIN {srand(seed)} NF {for (k = 0; k <
 big=(data corpus long.txt zh.txt --tokenizer "$model" --heldout 0.1 --shard-tokens 100000 --quiet)
 begin=${EPOCHREALTIME//[!0-9]/}
 "$ASSAY" "${big[@]}" --out whole >/dev/null 2>&1
-took=$((${EPOCHREALTIME//[!0-9]/} - begin)) # microseconds: the instants lie within, on fast machines as on slow ones
+took=$((${EPOCHREALTIME//[!0-9]/} - begin)) # microseconds
 kills=0 rounds=${ASSAY_FULL:+60}
 for i in $(seq 1 "${rounds:-8}"); do
     [[ -e k/corpus.json ]] && rm -rf k
     "$ASSAY" "${big[@]}" --out k >/dev/null 2>&1 &
     pid=$!
-    sleep "$(awk -v took=$took -v part=$RANDOM 'BEGIN {printf "%.3f", took / 1e6 * part / 32768}')"
+    # In the first quarter of a run's time: each goes on from the one before, so the instants lie anywhere, on fast machines as on slow ones.
+    sleep "$(awk -v took=$took -v part=$RANDOM 'BEGIN {printf "%.3f", took / 4e6 * part / 32768}')"
     kill -9 $pid 2>/dev/null && kills=$((kills + 1))
     wait $pid 2>/dev/null
 done
 run "${big[@]}" --out k
 check killed_and_given_again_the_bytes_are_the_same both works same_files whole k
 check nothing_is_left_of_the_work test -z "$(find k -name '*.tmp*' -o -name work -o -name lock)"
-check it_was_killed test "$kills" -gt 0
+check it_was_killed test "$kills" -gt 2
 
 # --- contamination ---
 {

@@ -17,14 +17,20 @@ static as_param *word_table(as_model *m) {
     return NULL;
 }
 
+/* The bundled classifier, to be trained with a number of threads (0: all). */
+static as_model *tiny(as_engine **e, int threads) {
+    as_model *m;
+    as_engine_opts eo = as_engine_defaults();
+    eo.threads = threads;
+    assert_int_equal(as_engine_open(e, &eo, NULL), AS_OK);
+    assert_int_equal(as_model_open(&m, *e, "assets/tiny-bert", &(as_model_opts){.head = AS_HEAD_CLASSIFY, .train = true, .seed = 1}, NULL), AS_OK);
+    return m;
+}
+
 static void test_train_lazy_rows_have_the_bits_of_the_dense_update(void **state) {
     (void)state;
     as_engine *e;
-    as_model *m;
-    as_engine_opts eo = as_engine_defaults();
-    eo.threads = 2;
-    assert_int_equal(as_engine_open(&e, &eo, NULL), AS_OK);
-    assert_int_equal(as_model_open(&m, e, "assets/tiny-bert", &(as_model_opts){.head = AS_HEAD_CLASSIFY, .train = true, .seed = 1}, NULL), AS_OK);
+    as_model *m = tiny(&e, 2);
     as_recipe r = as_recipe_defaults();
     r.lr = 1e-2, r.clip = 0.0, r.warmup = 2;
     const as_param *p = word_table(m);
@@ -66,11 +72,7 @@ static void test_train_lazy_rows_have_the_bits_of_the_dense_update(void **state)
 static void test_train_gradient_that_nothing_adds_to_is_zero(void **state) {
     (void)state;
     as_engine *e;
-    as_model *m;
-    as_engine_opts eo = as_engine_defaults();
-    eo.threads = 2;
-    assert_int_equal(as_engine_open(&e, &eo, NULL), AS_OK);
-    assert_int_equal(as_model_open(&m, e, "assets/tiny-bert", &(as_model_opts){.head = AS_HEAD_CLASSIFY, .train = true, .seed = 1}, NULL), AS_OK);
+    as_model *m = tiny(&e, 2);
     as_recipe r = as_recipe_defaults();
     as_optimizer *o;
     assert_int_equal(as_optimizer_new(&o, m, &r, 2, 4, NULL), AS_OK);
@@ -110,11 +112,8 @@ static void test_train_schedules_have_the_values_of_transformers(void **state) {
 static void test_train_freeze_patterns_match_and_unknown_ones_are_errors(void **state) {
     (void)state;
     as_engine *e;
-    as_model *m;
+    as_model *m = tiny(&e, 0);
     as_optimizer *o;
-    const as_engine_opts eo = as_engine_defaults();
-    assert_int_equal(as_engine_open(&e, &eo, NULL), AS_OK);
-    assert_int_equal(as_model_open(&m, e, "assets/tiny-bert", &(as_model_opts){.head = AS_HEAD_CLASSIFY, .train = true, .seed = 1}, NULL), AS_OK);
     as_recipe r = as_recipe_defaults();
     r.freeze = "bert.embeddings.*,*.layer.0.*";
     assert_int_equal(as_optimizer_new(&o, m, &r, 1, 10, NULL), AS_OK);
@@ -138,7 +137,8 @@ static void test_train_freeze_patterns_match_and_unknown_ones_are_errors(void **
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_train_lazy_rows_have_the_bits_of_the_dense_update),
-        cmocka_unit_test(test_train_gradient_that_nothing_adds_to_is_zero), cmocka_unit_test(test_train_schedules_have_the_values_of_transformers),
+        cmocka_unit_test(test_train_gradient_that_nothing_adds_to_is_zero),
+        cmocka_unit_test(test_train_schedules_have_the_values_of_transformers),
         cmocka_unit_test(test_train_freeze_patterns_match_and_unknown_ones_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
