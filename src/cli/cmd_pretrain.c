@@ -47,8 +47,8 @@ static void result_json(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
         as_buf_fmt(b, ",\"predictions\":%" PRId64, p[0].loss.count);
     }
     if (p[1].name) mean_json(b, "second_loss", p[1].loss.value, p[1].loss.low, p[1].loss.high), mean_json(b, "second_accuracy", p[1].accuracy.value, p[1].accuracy.low, p[1].accuracy.high);
-    if (!isnan(r->bits_per_byte)) as_buf_str(b, ",\"bits_per_byte\":"), as_buf_real(b, r->bits_per_byte);
-    if (!isnan(r->auc)) as_buf_str(b, ",\"auc\":"), as_buf_real(b, r->auc);
+    if (r->bits_per_byte.count > 0) mean_json(b, "bits_per_byte", r->bits_per_byte.value, r->bits_per_byte.low, r->bits_per_byte.high);
+    if (r->auc.count > 0) mean_json(b, "auc", r->auc.value, r->auc.low, r->auc.high);
     const as_heldout_mean q = as_heldout_perplexity(r->pseudo);
     if (q.count > 0) {
         mean_json(b, "pseudo_perplexity", q.value, q.low, q.high);
@@ -75,8 +75,8 @@ static void result_text(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
     }
     const as_heldout_mean q = as_heldout_perplexity(r->pseudo);
     if (q.count > 0) metric_row(&g, "masked one by one", "pseudo-perplexity", q.value, q.low, q.high, q.count);
-    if (!isnan(r->bits_per_byte)) as_grid_cell(&g, AS_LIT("bits per byte of text")), as_grid_fmt(&g, "%.4f", r->bits_per_byte), as_grid_cell(&g, AS_LIT(""));
-    if (!isnan(r->auc)) as_grid_cell(&g, AS_LIT("replaced tokens, area under the ROC curve")), as_grid_fmt(&g, "%.4f", r->auc), as_grid_cell(&g, AS_LIT(""));
+    if (r->bits_per_byte.count > 0) metric_row(&g, r->heldout[0].name, "bits per byte", r->bits_per_byte.value, r->bits_per_byte.low, r->bits_per_byte.high, r->bits_per_byte.count);
+    if (r->auc.count > 0) metric_row(&g, r->heldout[1].name, "area under the ROC curve", r->auc.value, r->auc.low, r->auc.high, r->auc.count);
     as_grid_print(&g, b);
     if (r->from_store) {
         as_buf_fmt(b, "saved     %s: nothing to do, this command was finished before\n", j->out);

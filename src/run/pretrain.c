@@ -162,12 +162,14 @@ static as_status score_heldout(pretraining *w, as_comm *comm, as_err *err) {
 /* What one kind of objective says besides, of the model as it is. */
 static as_status score_more(pretraining *w, as_err *err) {
     as_pretrain_result *o = w->out;
-    o->bits_per_byte = o->auc = (double)NAN;
+    o->bits_per_byte = o->auc = (as_heldout_mean){0};
     if (w->s.heldout.n == 0) return AS_OK;
     const as_heldout_mean *l = &o->heldout[0].loss;
-    if (w->s.row->head == AS_HEAD_CLM)
-        o->bits_per_byte = l->value * (double)l->count / (double)as_corpus_bytes(w->s.corpus, AS_CORPUS_HELDOUT) / log(2.0);
-    return w->s.row->head == AS_HEAD_RTD ? as_rtd_auc(&o->auc, &w->s.heldout, w->s.ses.engine, err) : AS_OK;
+    if (w->s.row->head == AS_HEAD_CLM) { /* the tokens per byte of this text are known: the loss is what varies */
+        const double bits = (double)l->count / (double)as_corpus_bytes(w->s.corpus, AS_CORPUS_HELDOUT) / log(2.0);
+        o->bits_per_byte = (as_heldout_mean){l->value * bits, l->low * bits, l->high * bits, l->n, l->count};
+    }
+    return w->s.row->head == AS_HEAD_RTD ? as_rtd_auc(&o->auc, &w->s.heldout, w->s.ses.engine, w->j->job.level, err) : AS_OK;
 }
 
 /* Together: the held-out sequences token by token, if that was asked for. */
@@ -256,8 +258,8 @@ static as_status end_run(pretraining *w, as_err *err) {
         AS_TRY(put(w, "second_loss", p[1].loss, err));
         AS_TRY(put(w, "second_accuracy", p[1].accuracy, err));
     }
-    if (!isnan(w->out->bits_per_byte)) AS_TRY(put(w, "bits_per_byte", (as_heldout_mean){w->out->bits_per_byte, NAN, NAN, l.n, l.count}, err));
-    if (!isnan(w->out->auc)) AS_TRY(put(w, "auc", (as_heldout_mean){w->out->auc, NAN, NAN, p[1].loss.n, p[1].loss.count}, err));
+    if (w->out->bits_per_byte.count > 0) AS_TRY(put(w, "bits_per_byte", w->out->bits_per_byte, err));
+    if (w->out->auc.count > 0) AS_TRY(put_over(w, "auc", "Obuchowski, t over rows", w->out->auc, err));
     AS_TRY(put_pseudo(w, err));
     as_buf json = {0};
     as_status s = as_run_cost_json(&json, &(as_run_cost){.seconds = w->out->seconds, .train_seconds = w->out->seconds, .peak_bytes = w->out->peak_bytes}, err);

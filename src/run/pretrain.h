@@ -33,7 +33,7 @@ typedef struct as_pretrain_result {
     int64_t run, steps;
     double train_loss, seconds, tokens; /* seconds and tokens of this call */
     as_pretrain_part heldout[AS_LOSSES];
-    double bits_per_byte, auc;          /* of held-out text: clm; of its tokens, replaced or not: rtd. Else NaN */
+    as_heldout_mean bits_per_byte, auc; /* of held-out text: clm; of its tokens, replaced or not: rtd. Else of no predictions */
     as_heldout_mean pseudo;             /* nats per token, n sequences; count 0: not asked for */
     bool resumed, from_store;
     uint64_t peak_bytes;

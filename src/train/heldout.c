@@ -9,41 +9,50 @@
 
 enum { ITEMS = 8 }; /* of one forward pass */
 
-typedef struct scoring {
-    const as_objective *o;
-    as_ctx *ctx;              /* [threads] */
-    int64_t first;            /* this rank's first item */
-    int64_t end;
-    as_tally *each;
+typedef struct chunks {
+    as_ctx *ctx; /* [threads] */
+    int64_t first, end;
+    as_heldout_fn *score;
+    void *arg;
     atomic_bool failed;
-} scoring;
+} chunks;
 
-static void score_items(void *arg, int64_t chunk, int thread) {
-    scoring *s = arg;
-    as_ctx *c = &s->ctx[thread];
-    const as_train_at at = as_heldout_at();
-    const float scale[AS_LOSSES] = {1.0f, 1.0f};
+static void score_chunk(void *arg, int64_t chunk, int thread) {
+    chunks *s = arg;
     int64_t items[ITEMS], n = 0;
     for (int64_t i = s->first + chunk * ITEMS; i < s->end && n < ITEMS; i++) items[n++] = i;
-    as_ctx_reset(c);
-    if (!s->o->forward(s->o->self, c, &at, items, n, scale, s->each + items[0])) s->failed = true;
+    as_ctx_reset(&s->ctx[thread]);
+    if (!s->score(s->arg, &s->ctx[thread], items, n)) s->failed = true;
+}
+as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_err *err) {
+    const int threads = as_engine_threads(e);
+    chunks s = {.first = first, .end = end, .score = score, .arg = ctx, .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
+    as_status st = s.ctx ? AS_OK : as_fail_nomem(err, "evaluation", 0);
+    for (int i = 0; st == AS_OK && i < threads; i++) st = as_ctx_init(&s.ctx[i], e, i, 1, err);
+    if (st == AS_OK) as_parallel_dynamic(threads, (end - first + ITEMS - 1) / ITEMS, score_chunk, &s);
+    if (st == AS_OK && s.failed) st = as_fail_nomem(err, "evaluation", 0);
+    for (int i = 0; s.ctx && i < threads; i++) as_ctx_deinit(&s.ctx[i]);
+    as_free(s.ctx);
+    return st;
+}
+
+typedef struct scoring { const as_objective *o; as_tally *each; } scoring;
+static bool score_items(void *arg, as_ctx *c, const int64_t *items, int64_t n) {
+    const scoring *s = arg;
+    const as_train_at at = as_heldout_at();
+    const float scale[AS_LOSSES] = {1.0f, 1.0f};
+    return s->o->forward(s->o->self, c, &at, items, n, scale, s->each + items[0]);
 }
 
 as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) { return as_heldout_score_on(o, e, NULL, each, err); }
 as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_tally *each, as_err *err) {
-    const int threads = as_engine_threads(e), ranks = as_comm_size(comm), rank = as_comm_rank(comm);
+    const int ranks = as_comm_size(comm), rank = as_comm_rank(comm);
     const as_shares shares = {.comm = comm, .tree = {ranks, ranks, rank}};
     size_t begin[AS_SHARDS_MAX + 1];
     AS_ASSERT(ranks <= AS_SHARDS_MAX);
     as_shares_cut(&shares, begin, (size_t)o->n, ITEMS);
-    scoring s = {.o = o, .each = each, .first = (int64_t)begin[rank], .end = (int64_t)begin[rank + 1], .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
-    as_status st = s.ctx ? AS_OK : as_fail_nomem(err, "evaluation", 0);
-    for (int i = 0; st == AS_OK && i < threads; i++) st = as_ctx_init(&s.ctx[i], e, i, 1, err);
-    if (st == AS_OK) as_parallel_dynamic(threads, (s.end - s.first + ITEMS - 1) / ITEMS, score_items, &s);
-    if (st == AS_OK && s.failed) st = as_fail_nomem(err, "evaluation", 0);
-    for (int i = 0; s.ctx && i < threads; i++) as_ctx_deinit(&s.ctx[i]);
-    as_free(s.ctx);
-    AS_TRY(as_comm_agree(comm, st, err));
+    scoring s = {o, each};
+    AS_TRY(as_comm_agree(comm, as_heldout_each(e, (int64_t)begin[rank], (int64_t)begin[rank + 1], score_items, &s, err), err));
     return as_shares_spread(&shares, each, sizeof *each, begin, err);
 }
 

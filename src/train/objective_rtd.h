@@ -2,6 +2,7 @@
 #ifndef AS_TRAIN_OBJECTIVE_RTD_H
 #define AS_TRAIN_OBJECTIVE_RTD_H
 
+#include "train/heldout.h"
 #include "train/packed.h"
 
 /* Originals in k; the masked tokens' rows and what they were; the ids that each model reads. */
@@ -18,7 +19,13 @@ typedef struct as_rtd_batch {
 bool as_rtd_read(const as_objective *o, as_ctx *c, const as_train_at *at, const int64_t *items, int64_t n, as_rtd_batch *out);
 /* The discriminator's logits of q's tokens. */
 as_tensor *as_rtd_logits(const as_objective *o, as_ctx *c, const as_seqs *q);
-/* Of all items of an "rtd" objective, with held-out masks: the share of pairs (replaced, original) that the discriminator ranks rightly;
- * NaN where one of the two is missing. */
-as_status as_rtd_auc(double *out, const as_objective *o, as_engine *e, as_err *err) AS_CHECKED;
+
+/* A token of an item as the discriminator scores it. */
+typedef struct as_rtd_token { float score; bool replaced; int64_t item; } as_rtd_token;
+/* The share of pairs (replaced, original) of the n tokens in which the replaced one scores higher, equal scores counting half (Mann and Whitney
+ * 1947); NaN where one of the two is missing. The items are what varies (Obuchowski 1997, who sums DeLong's components by cluster), with
+ * Student's t. Sorts the tokens; over: [items], room. */
+as_heldout_mean as_rtd_area(as_rtd_token *t, int64_t n, int64_t items, double *over, double level);
+/* The same of all items of an "rtd" objective, with held-out masks. */
+as_status as_rtd_auc(as_heldout_mean *out, const as_objective *o, as_engine *e, double level, as_err *err) AS_CHECKED;
 #endif

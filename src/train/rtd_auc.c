@@ -1,69 +1,72 @@
 /* rtd_auc.c: how well a discriminator ranks replaced tokens above original ones: the area under its ROC curve. */
 #include "base/mem.h"
-#include "base/parallel.h"
-#include "train/heldout.h"
+#include "stats/paired.h"
 #include "train/objective_rtd.h"
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-enum { ITEMS = 8 }; /* of one forward pass */
-
-typedef struct scored { float score; bool replaced; } scored;
 typedef struct scoring {
     const as_objective *o;
-    as_ctx *ctx;              /* [threads] */
-    int64_t *begin;           /* [items] where an item's tokens go */
-    scored *token;
-    atomic_bool failed;
+    int64_t *begin; /* [items] where an item's tokens go */
+    as_rtd_token *token;
 } scoring;
 
-static void score_items(void *arg, int64_t chunk, int thread) {
-    scoring *s = arg;
-    as_ctx *c = &s->ctx[thread];
+static bool score_items(void *arg, as_ctx *c, const int64_t *items, int64_t n) {
+    const scoring *s = arg;
     const as_train_at at = as_heldout_at();
-    int64_t items[ITEMS], n = 0;
-    for (int64_t i = chunk * ITEMS; i < s->o->n && n < ITEMS; i++) items[n++] = i;
     as_rtd_batch b;
-    as_ctx_reset(c);
     as_seqs *q = as_ctx_push(c, 1, sizeof *q);
-    if (!q || !as_rtd_read(s->o, c, &at, items, n, &b)) { s->failed = true; return; }
+    if (!q || !as_rtd_read(s->o, c, &at, items, n, &b)) return false;
     *q = *b.k.s, q->ids = b.filled;
     const as_tensor *logits = as_rtd_logits(s->o, c, q);
-    if (!logits) { s->failed = true; return; }
-    for (int64_t t = 0; t < q->tokens; t++) s->token[s->begin[items[0]] + t] = (scored){logits->x[t], b.replaced[t] != 0};
+    if (!logits) return false;
+    int64_t t = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (const int64_t end = t + s->o->length(s->o->self, items[i]); t < end; t++)
+            s->token[s->begin[items[0]] + t] = (as_rtd_token){logits->x[t], b.replaced[t] != 0, items[i]};
+    return true;
 }
 
 static int by_score(const void *a, const void *b) {
-    const float x = ((const scored *)a)->score, y = ((const scored *)b)->score;
+    const float x = ((const as_rtd_token *)a)->score, y = ((const as_rtd_token *)b)->score;
     return (x > y) - (x < y);
 }
-/* Mann and Whitney 1947: the share of pairs in which the replaced token scores higher; equal scores count half. */
-static double area(scored *t, int64_t n) {
+as_heldout_mean as_rtd_area(as_rtd_token *t, int64_t n, int64_t items, double *over, double level) {
+    as_heldout_mean m = {NAN, NAN, NAN, items, n};
+    double replaced = 0.0, wins = 0.0, squares = 0.0;
+    for (int64_t i = 0; i < n; i++) replaced += t[i].replaced;
+    const double original = (double)n - replaced;
+    if (replaced == 0.0 || original == 0.0) return m;
     qsort(t, (size_t)n, sizeof *t, by_score);
-    double wins = 0.0, replaced = 0.0, original = 0.0;
-    for (int64_t i = 0, end; i < n; i = end) {
-        double here = 0.0, same = 0.0;
-        for (end = i; end < n && t[end].score == t[i].score; end++) t[end].replaced ? here++ : same++;
-        wins += here * (original + same / 2.0);
-        replaced += here, original += same;
+    for (int pass = 0; pass < 2; pass++) { /* the area, then each item's part in its deviation */
+        double below[2] = {0.0, 0.0};      /* tokens of lower scores: original, replaced */
+        for (int64_t i = 0, end; i < n; i = end) {
+            double same[2] = {0.0, 0.0};
+            for (end = i; end < n && t[end].score == t[i].score; end++) same[t[end].replaced]++;
+            if (pass == 0) wins += same[1] * (below[0] + same[0] / 2.0);
+            for (int64_t k = i; pass == 1 && k < end; k++)
+                over[t[k].item] += t[k].replaced ? ((below[0] + same[0] / 2.0) / original - m.value) / replaced
+                                                 : ((replaced - below[1] - same[1] / 2.0) / replaced - m.value) / original;
+            below[0] += same[0], below[1] += same[1];
+        }
+        if (pass == 0) m.value = wins / (replaced * original);
+        for (int64_t i = 0; pass == 0 && i < items; i++) over[i] = 0.0;
     }
-    return replaced > 0.0 && original > 0.0 ? wins / (replaced * original) : (double)NAN;
+    if (items < 2) return m;
+    for (int64_t i = 0; i < items; i++) squares += over[i] * over[i];
+    const double half = as_t_quantile(0.5 + level / 2.0, (double)(items - 1)) * sqrt(squares * (double)items / (double)(items - 1));
+    m.low = fmax(0.0, m.value - half), m.high = fmin(1.0, m.value + half);
+    return m;
 }
 
-as_status as_rtd_auc(double *out, const as_objective *o, as_engine *e, as_err *err) {
-    const int threads = as_engine_threads(e);
+as_status as_rtd_auc(as_heldout_mean *out, const as_objective *o, as_engine *e, double level, as_err *err) {
     int64_t tokens = 0;
-    scoring s = {.o = o, .ctx = as_calloc((size_t)threads, sizeof *s.ctx), .begin = as_alloc((size_t)o->n + 1, sizeof *s.begin)};
+    scoring s = {.o = o, .begin = as_alloc((size_t)o->n + 1, sizeof *s.begin)};
     for (int64_t i = 0; s.begin && i < o->n; i++) s.begin[i] = tokens, tokens += o->length(o->self, i);
     s.token = as_alloc((size_t)tokens + 1, sizeof *s.token);
-    *out = (double)NAN;
-    as_status st = s.ctx && s.begin && s.token ? AS_OK : as_fail_nomem(err, "evaluation", (size_t)tokens * sizeof *s.token);
-    for (int i = 0; st == AS_OK && i < threads; i++) st = as_ctx_init(&s.ctx[i], e, i, 1, err);
-    if (st == AS_OK) as_parallel_dynamic(threads, (o->n + ITEMS - 1) / ITEMS, score_items, &s);
-    if (st == AS_OK && s.failed) st = as_fail_nomem(err, "evaluation", 0);
-    if (st == AS_OK) *out = area(s.token, tokens);
-    for (int i = 0; s.ctx && i < threads; i++) as_ctx_deinit(&s.ctx[i]);
-    as_free(s.ctx), as_free(s.begin), as_free(s.token);
+    double *over = as_alloc((size_t)o->n + 1, sizeof *over);
+    as_status st = s.begin && s.token && over ? as_heldout_each(e, 0, o->n, score_items, &s, err) : as_fail_nomem(err, "evaluation", (size_t)tokens * sizeof *s.token);
+    if (st == AS_OK) *out = as_rtd_area(s.token, tokens, o->n, over, level);
+    as_free(s.begin), as_free(s.token), as_free(over);
     return st;
 }

@@ -9,12 +9,14 @@ check corpus_is_made works
 for objective in clm rtd; do
     run pretrain --corpus corpus --shape tiny --objective "$objective" --steps 4 --batch-size 4 --max-length 32 --out "$objective" --quiet --json
     check "${objective}_trains" both works says '"kind":"pretrain".*"steps":4'
+    measure=auc; [ "$objective" = rtd ] || measure=bits_per_byte
+    check "${objective}_has_an_interval" says "\"$measure\":[0-9.]+,\"${measure}_low\":[0-9.]+,\"${measure}_high\":[0-9.]+"
 done
 run pretrain --corpus corpus --shape tiny --objective clm --steps 4 --batch-size 4 --max-length 32 --out clm --quiet
-check clm_says_bits_per_byte both works says 'bits per byte of text +[0-9]'
+check clm_says_bits_per_byte both works says 'next tokens, bits per byte +[0-9.]+ \[[0-9.]+, [0-9.]+\]'
 check clm_is_a_gpt2 grep -q '"GPT2LMHeadModel"' clm/config.json
 run pretrain --corpus corpus --shape tiny --objective rtd --steps 4 --batch-size 4 --max-length 32 --out rtd --quiet
-check rtd_says_both_parts both works says 'replaced tokens, area under the ROC curve +[0-9]'
+check rtd_says_both_parts both works says 'replaced tokens, area under the ROC curve +[0-9.]+ \[[0-9.]+, [0-9.]+\]'
 check rtd_saves_two_models grep -q '"ElectraForMaskedLM"' rtd/generator/config.json
 run fill rtd/generator 'good [MASK] film' --top 1
 check generator_fills works

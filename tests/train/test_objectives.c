@@ -251,6 +251,30 @@ static void test_rtd_refuses_a_tokenizer_without_a_mask(void **state) {
     world_close(&w);
 }
 
+/* Obuchowski 1997 by its three covariances, in numpy and scipy: 12 tokens of 4 rows, with ties. */
+static void test_rtd_area_varies_by_row(void **state) {
+    (void)state;
+    static const float score[] = {1, 4, 2, 2, 7, 3, 5, 5, 0, 6, 2, 4};
+    static const bool replaced[] = {0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 0};
+    as_rtd_token t[12];
+    double over[4];
+    for (int i = 0; i < 12; i++) t[i] = (as_rtd_token){score[i], replaced[i], i / 3};
+    as_heldout_mean m = as_rtd_area(t, 12, 4, over, 0.5);
+    assert_float_equal(m.value, 0.8285714285714286, 1e-12);
+    assert_float_equal(m.low, 0.7737661545550975, 1e-12);
+    assert_float_equal(m.high, 0.8833767025877598, 1e-12);
+    assert_int_equal(m.n, 4);
+    assert_int_equal(m.count, 12);
+    m = as_rtd_area(t, 12, 4, over, 0.95);
+    assert_float_equal(m.high, 1.0, 0.0); /* 1.0566, of an area */
+    for (int i = 0; i < 12; i++) t[i].replaced = true;
+    assert_true(isnan(as_rtd_area(t, 12, 4, over, 0.95).value));
+    for (int i = 0; i < 12; i++) t[i].replaced = i == 0;
+    for (int i = 0; i < 12; i++) t[i].item = 0;
+    m = as_rtd_area(t, 12, 1, over, 0.95);
+    assert_true(!isnan(m.value) && isnan(m.low)); /* one row alone: no interval */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_objective_counts_what_its_denominators_say, enter, leave),
@@ -259,6 +283,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_rtd_masks_words_and_draws_from_the_generator, enter, leave),
         cmocka_unit_test_setup_teardown(test_objective_training_is_the_same_bits_on_threads_and_after_a_stop, enter, leave),
         cmocka_unit_test_setup_teardown(test_objective_training_learns, enter, leave),
+        cmocka_unit_test(test_rtd_area_varies_by_row),
         cmocka_unit_test_setup_teardown(test_rtd_refuses_a_tokenizer_without_a_mask, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
