@@ -152,7 +152,7 @@ static as_status score_heldout(pretraining *w, as_comm *comm, as_err *err) {
     memset(w->out->heldout, 0, sizeof w->out->heldout);
     if (o->n == 0) return AS_OK;
     if (!w->each && !(w->each = as_alloc((size_t)o->n, sizeof *w->each))) return as_fail_nomem(err, "evaluation", 0);
-    AS_TRY(as_heldout_score_on(o, w->s.ses.engine, comm, w->each, err));
+    AS_TRY(as_heldout_score_on(o, w->s.ses.engine, comm, NULL, w->each, err));
     for (int p = 0; p < AS_LOSSES; p++)
         w->out->heldout[p] = (as_pretrain_part){.name = o->parts[p], .loss = as_heldout_loss(w->each, o->n, p, w->j->job.level),
                                                 .accuracy = as_heldout_accuracy(w->each, o->n, p, w->j->job.level)};
@@ -177,7 +177,7 @@ static as_status score_pseudo(pretraining *w, as_comm *comm, as_err *err) {
     as_tally *each;
     int64_t n;
     if (w->j->pseudo == 0) return AS_OK;
-    AS_TRY(as_pseudo_score(&each, &n, &w->s.heldout, w->j->pseudo, w->s.ses.engine, comm, err));
+    AS_TRY(as_pseudo_score(&each, &n, &w->s.heldout, w->j->pseudo, w->s.ses.engine, comm, w->j->job.progress_fd, err));
     w->out->pseudo = as_heldout_loss(each, n, 0, w->j->job.level);
     as_free(each);
     return w->log ? as_pretrain_log_pseudo(w->log, w->out->steps, w->out->pseudo, err) : AS_OK;
@@ -199,7 +199,7 @@ static as_status check_heldout(const pretraining *w, as_err *err) {
 
 static as_status validate(void *ctx, int64_t step, double epoch, double train_loss, double *score, as_err *err) {
     pretraining *w = ctx;
-    as_progress_end(&w->progress);
+    as_progress_clear(&w->progress);
     AS_TRY(score_heldout(w, w->j->job.comm, err));
     const as_pretrain_part *p = &w->out->heldout[0];
     *score = -p->loss.value;
@@ -294,6 +294,7 @@ static as_status train(pretraining *w, as_err *err) {
     AS_TRY(as_comm_agree(comm, s, err));
     snprintf(w->doing, sizeof w->doing, "pre-train");
     as_progress_begin(&w->progress, w->j->job.progress_fd, w->j->job.progress_fd < 0, w->doing, w->out->plan.steps);
+    w->progress.unit = "steps";
     s = as_train(&tr, &done, err);
     as_progress_end(&w->progress);
     if (s == AS_NUMERIC && as_comm_leads(comm)) s = keep_good(w, &done, err);

@@ -14,6 +14,7 @@ typedef struct chunks {
     int64_t first, end;
     as_heldout_fn *score;
     void *arg;
+    as_progress *progress;
     atomic_bool failed;
 } chunks;
 
@@ -23,10 +24,11 @@ static void score_chunk(void *arg, int64_t chunk, int thread) {
     for (int64_t i = s->first + chunk * ITEMS; i < s->end && n < ITEMS; i++) items[n++] = i;
     as_ctx_reset(&s->ctx[thread]);
     if (!s->score(s->arg, &s->ctx[thread], items, n)) s->failed = true;
+    if (s->progress) as_progress_add(s->progress, n, 0);
 }
-as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_err *err) {
+as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_progress *progress, as_err *err) {
     const int threads = as_engine_threads(e);
-    chunks s = {.first = first, .end = end, .score = score, .arg = ctx, .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
+    chunks s = {.first = first, .end = end, .score = score, .arg = ctx, .progress = progress, .ctx = as_calloc((size_t)threads, sizeof *s.ctx)};
     as_status st = s.ctx ? AS_OK : as_fail_nomem(err, "evaluation", 0);
     for (int i = 0; st == AS_OK && i < threads; i++) st = as_ctx_init(&s.ctx[i], e, i, 1, err);
     if (st == AS_OK) as_parallel_dynamic(threads, (end - first + ITEMS - 1) / ITEMS, score_chunk, &s);
@@ -44,15 +46,15 @@ static bool score_items(void *arg, as_ctx *c, const int64_t *items, int64_t n) {
     return s->o->forward(s->o->self, c, &at, items, n, scale, s->each + items[0]);
 }
 
-as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) { return as_heldout_score_on(o, e, NULL, each, err); }
-as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_tally *each, as_err *err) {
+as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) { return as_heldout_score_on(o, e, NULL, NULL, each, err); }
+as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_progress *progress, as_tally *each, as_err *err) {
     const int ranks = as_comm_size(comm), rank = as_comm_rank(comm);
     const as_shares shares = {.comm = comm, .tree = {ranks, ranks, rank}};
     size_t begin[AS_SHARDS_MAX + 1];
     AS_ASSERT(ranks <= AS_SHARDS_MAX);
     as_shares_cut(&shares, begin, (size_t)o->n, ITEMS);
     scoring s = {o, each};
-    AS_TRY(as_comm_agree(comm, as_heldout_each(e, (int64_t)begin[rank], (int64_t)begin[rank + 1], score_items, &s, err), err));
+    AS_TRY(as_comm_agree(comm, as_heldout_each(e, (int64_t)begin[rank], (int64_t)begin[rank + 1], score_items, &s, progress, err), err));
     return as_shares_spread(&shares, each, sizeof *each, begin, err);
 }
 

@@ -2,20 +2,21 @@
 #ifndef AS_TRAIN_HELDOUT_H
 #define AS_TRAIN_HELDOUT_H
 
+#include "base/log.h"
 #include "dist/comm.h"
 #include "train/objective.h"
 
 /* The masks of evaluation: as if of an epoch that is never one of training. */
 static inline as_train_at as_heldout_at(void) { return (as_train_at){.seed = 1, .epoch = UINT32_MAX}; }
 /* Calls score(ctx, c, items, n) for the items [first, end) of e's threads, a few items at a time, each thread in a context of its own without
- * gradients, reset before each call. score returns false when out of memory. */
+ * gradients, reset before each call. score returns false when out of memory. progress (or NULL) is told of the items. */
 typedef bool as_heldout_fn(void *ctx, as_ctx *c, const int64_t *items, int64_t n);
-as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_err *err) AS_CHECKED;
+as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_progress *progress, as_err *err) AS_CHECKED;
 
 /* each [o->n] gets the tallies of all items. Dropout is off; the result does not depend on threads. */
 as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) AS_CHECKED;
 /* The same, together: the items shared out over ranks (NULL = one process), the tallies to all. */
-as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_tally *each, as_err *err) AS_CHECKED;
+as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_progress *progress, as_tally *each, as_err *err) AS_CHECKED;
 
 /* A ratio of sums over items, with its interval: the items are what varies (delta method, Student's t). */
 typedef struct as_heldout_mean { double value, low, high; int64_t n, count; } as_heldout_mean; /* items; predictions */

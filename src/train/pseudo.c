@@ -1,6 +1,7 @@
 /* pseudo.c: an item is a copy of a sequence with one token masked, so that copies are packed, and shared out over threads and ranks,
  * as the rows of any other evaluation. */
 #include "train/pseudo.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "train/heldout.h"
@@ -83,7 +84,7 @@ static as_status choose(pseudo *w, int64_t most, as_err *err) {
     return s;
 }
 
-as_status as_pseudo_score(as_tally **each, int64_t *n, const as_objective *o, int64_t most, as_engine *e, as_comm *comm, as_err *err) {
+as_status as_pseudo_score(as_tally **each, int64_t *n, const as_objective *o, int64_t most, as_engine *e, as_comm *comm, int progress_fd, as_err *err) {
     pseudo w = {.p = as_mlm_source(o), .rows = as_mlm_rows(o)};
     as_tally *copy = NULL;
     *each = NULL, *n = 0;
@@ -93,7 +94,11 @@ as_status as_pseudo_score(as_tally **each, int64_t *n, const as_objective *o, in
         s = as_fail_nomem(err, "pseudo-perplexity", (size_t)copies * sizeof *copy);
     s = as_comm_agree(comm, s, err);
     const as_objective by_copy = {.name = "pseudo-perplexity", .self = &w, .n = copies, .forward = forward};
-    if (s == AS_OK) s = as_heldout_score_on(&by_copy, e, comm, copy, err);
+    as_progress p;
+    as_progress_begin(&p, progress_fd, progress_fd < 0, "pseudo-perplexity", copies / as_comm_size(comm));
+    p.unit = "tokens";
+    if (s == AS_OK) s = as_heldout_score_on(&by_copy, e, comm, &p, copy, err);
+    as_progress_end(&p);
     for (int64_t q = 0; s == AS_OK && q < w.n; q++)
         for (int64_t i = w.first[q]; i < w.first[q + 1]; i++) {
             as_tally *t = &(*each)[q];

@@ -65,7 +65,7 @@ as_status as_rtd_auc(as_heldout_mean *out, const as_objective *o, as_engine *e, 
     for (int64_t i = 0; s.begin && i < o->n; i++) s.begin[i] = tokens, tokens += o->length(o->self, i);
     s.token = as_alloc((size_t)tokens + 1, sizeof *s.token);
     double *over = as_alloc((size_t)o->n + 1, sizeof *over);
-    as_status st = s.begin && s.token && over ? as_heldout_each(e, 0, o->n, score_items, &s, err) : as_fail_nomem(err, "evaluation", (size_t)tokens * sizeof *s.token);
+    as_status st = s.begin && s.token && over ? as_heldout_each(e, 0, o->n, score_items, &s, NULL, err) : as_fail_nomem(err, "evaluation", (size_t)tokens * sizeof *s.token);
     if (st == AS_OK) *out = as_rtd_area(s.token, tokens, o->n, over, level);
     as_free(s.begin), as_free(s.token), as_free(over);
     return st;

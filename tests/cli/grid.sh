@@ -55,29 +55,16 @@ check shared_runs_are_whole cmp -s <(sed 's/"run":[0-9]*//' one) <(sed 's/"run":
 # --- the time of the whole grid, on a terminal of 100 columns ---
 if command -v python3 >/dev/null; then
     cat >watch.py <<'PY'
-import fcntl, os, pty, re, struct, sys, termios
-pid, fd = pty.fork()
-if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-seen = b""
-while True:
-    try: more = os.read(fd, 65536)
-    except OSError: break
-    if not more: break
-    seen += more
-os.waitpid(pid, 0)
-lines = [x for x in re.split("[\r\n]|\x1b\\[K", seen.decode()) if "left (all" in x]
+import re, sys
+lines = [x.rstrip("\n") for x in sys.stdin if "left (all" in x]
 number = lambda s: sum(int(p) * 60 ** i for i, p in enumerate(reversed(s.split(":"))))
-for x in lines: print(x)
 left = [tuple(map(number, re.search(r"  ([0-9:]+) left \(all ([0-9:]+)\)", x).groups())) for x in lines]
 assert len(left) >= 3, len(left)
 assert all(a <= b + 1 for a, b in left), left        # what runs is a part of all
 assert all(len(x) < 100 for x in lines)
 assert left[0][1] > left[-1][1] or left[0][1] <= 1, left  # it runs down
-print("watched")
 PY
-    status=0
-    python3 watch.py "$ASSAY" bench "$model" scratch:"$model" --data train.csv --eval-data test.csv --seeds 2 --steps 60 --dev-fraction 0 --out watched >out 2>err || status=$?
-    check progress_shows_the_time_of_all both works says '^watched$'
+    on_terminal bench "$model" scratch:"$model" --data train.csv --eval-data test.csv --seeds 2 --steps 60 --dev-fraction 0 --out watched
+    check progress_shows_the_time_of_all both works python3 watch.py <out
     check progress_names_model_and_seed says '^  fine-tune (scratch-)?tiny-bert, seed [12] of 2 [━╸─]+ +[0-9]+ % .* [0-9.]+ steps/s +[0-9:]+ left \(all [0-9:]+\)$'
 fi

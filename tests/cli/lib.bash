@@ -14,6 +14,25 @@ run() {
     status=$?
     out=$(<out) err=$(<err)
 }
+# on_terminal ARGS...: the binary on a terminal of 100 columns; $out is what it drew, one drawing a line. Needs python3.
+on_terminal() {
+    python3 - "$ASSAY" "$@" >out 2>err <<'PY'
+import fcntl, os, pty, re, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+seen = b""
+while True:
+    try: more = os.read(fd, 65536)
+    except OSError: break
+    if not more: break
+    seen += more
+print("\n".join(x for x in re.split("[\r\n]|\x1b\\[K", seen.decode()) if x))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+    status=$?
+    out=$(<out) err=$(<err)
+}
 check() { # NAME TEST...
     local name=$1
     shift

@@ -127,3 +127,14 @@ run report "$number" -o page.html
 check a_report_plots_the_curve both works grep -q 'Training loss' page.html
 check a_report_shows_heldout_metrics grep -q 'perplexity' page.html
 check a_report_plots_the_heldout_loss grep -q 'Held-out loss' page.html
+
+# --- the line on a terminal ---
+if command -v python3 >/dev/null; then
+    on_terminal pretrain --corpus corp --shape tiny --steps 240 --batch-size 8 --max-length 64 --eval-every 80 --out drawn
+    line='^  pre-train, loss [0-9.]+ [━╸─]+ +[0-9]+ % .* [0-9.]+ steps?/s'
+    check progress_is_drawn both works says "$line"
+    check progress_goes_on_behind_an_evaluation test "$(awk '/step 80, epoch/ {seen = 1} seen' out | grep -Ec "$line")" -ge 2
+    run data corpus "$data" --text text --tokenizer "$model" --rules none --heldout 0.5 --out half --quiet
+    on_terminal pretrain --corpus half --shape tiny --steps 2 --batch-size 8 --max-length 64 --out scored --pseudo-perplexity 400
+    check progress_of_pseudo_perplexity both works says '^  pseudo-perplexity [━╸─]+ +[0-9]+ %'
+fi

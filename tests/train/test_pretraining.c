@@ -215,9 +215,9 @@ static void test_pseudo_perplexity_is_that_of_one_copy_at_a_time(void **state) {
     as_objective o = open_named(w, "mlm", false, AS_CORPUS_HELDOUT), pairs = open_named(w, "mlm+sop", false, AS_CORPUS_HELDOUT);
     as_tally *all, *some, *of_pairs;
     int64_t n, few, m, copies = 0, tokens = 0, found = 0;
-    assert_int_equal(as_pseudo_score(&all, &n, &o, 1000, w->e, NULL, NULL), AS_OK);
-    assert_int_equal(as_pseudo_score(&some, &few, &o, 3, w->e, NULL, NULL), AS_OK);
-    assert_int_equal(as_pseudo_score(&of_pairs, &m, &pairs, 1000, w->e, NULL, NULL), AS_OK);
+    assert_int_equal(as_pseudo_score(&all, &n, &o, 1000, w->e, NULL, -1, NULL), AS_OK);
+    assert_int_equal(as_pseudo_score(&some, &few, &o, 3, w->e, NULL, -1, NULL), AS_OK);
+    assert_int_equal(as_pseudo_score(&of_pairs, &m, &pairs, 1000, w->e, NULL, -1, NULL), AS_OK);
     assert_true(n == as_mlm_rows(&o)->span_count && m == as_mlm_rows(&pairs)->span_count && few == 3);
     assert_memory_equal(all, some, 3 * sizeof *all);
     for (int64_t i = 0; i < n; i++) copies += all[i].count[0];
