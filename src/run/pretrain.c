@@ -56,12 +56,14 @@ static void plan(pretraining *w) {
     p->tokens = per_step * (double)p->steps, p->flops = flops_of(w, p->tokens);
     const double update = (double)p->parameters * (double)(28 + 8 * p->shards) / 8e9; /* gradients and moments at about 8 GB/s */
     p->seconds = 1.33 * p->flops / (as_session_rate(&w->s.ses) * as_comm_size(w->j->job.comm)) + (double)p->steps * update;
-    const double batch = per_step / (double)w->recipe.accumulate / (p->shards > as_engine_threads(w->s.ses.engine) ? (double)p->shards / as_engine_threads(w->s.ses.engine) : 1.0);
+    const int threads = as_engine_threads(w->s.ses.engine);
+    const double running = (double)(p->shards < threads ? p->shards : threads), batch = per_step / (double)w->recipe.accumulate * running / (double)p->shards;
     const double layers = w->j->recompute ? 1.0 + (double)c->layers / 18.0 : (double)c->layers;
-    const double head = w->j->mask_share * (8.0 * (double)c->hidden + 1024.0);
+    const double share = w->s.row->head == AS_HEAD_CLM ? 1.0 : w->j->mask_share, head = share * (8.0 * (double)c->hidden + 1024.0);
+    const double logits = running * (double)as_vocab_loss_kept((int64_t)(share * batch / running), c->vocab);
     const int ranks = as_comm_size(w->j->job.comm), own = ((int)p->shards + ranks - 1) / ranks;
     p->bytes = as_peak_memory() + as_optimizer_bytes(w->s.ses.model, own) +
-               (uint64_t)(batch * 4.0 * (layers * (double)(18 * c->hidden + 4 * c->inter) + head));
+               (uint64_t)(batch * 4.0 * (layers * (double)(18 * c->hidden + 4 * c->inter) + head) + logits);
 }
 static as_status check_memory(const pretraining *w, as_err *err) {
     const uint64_t need = w->out->plan.bytes - as_peak_memory(), have = as_mem_available() / (uint64_t)as_comm_local_size(w->j->job.comm);

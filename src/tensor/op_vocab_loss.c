@@ -96,6 +96,10 @@ static double join(const found *f, int64_t rows, int64_t r, float *top, float *g
     return (double)*top + log(sum);
 }
 
+int64_t as_vocab_loss_kept(int64_t rows, int64_t vocab) {
+    const int64_t all = as_rows_padded(rows) * vocab;
+    return all <= KEEP / (int64_t)sizeof(float) ? all * (int64_t)sizeof(float) : 0;
+}
 bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_param *bias, const int32_t *target, float scale, double *each, bool *right) {
     if (!x) return false;
     const int64_t rows = x->rows;
@@ -103,8 +107,8 @@ bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_para
     float *lse = as_ctx_push(c, (size_t)rows + 1, sizeof *lse);
     if (!v || !lse) return false;
     *v = (saved){.table = table, .bias = bias, .target = target, .lse = lse, .scale = scale};
-    const int64_t all = as_rows_padded(rows) * table->rows;
-    if (c->training && all <= KEEP / (int64_t)sizeof *v->logits && !(v->logits = as_ctx_push(c, (size_t)all, sizeof *v->logits))) return false;
+    const int64_t kept = c->training ? as_vocab_loss_kept(rows, table->rows) : 0;
+    if (kept > 0 && !(v->logits = as_ctx_push(c, (size_t)kept, 1))) return false;
     const as_arena_mark mark = as_arena_mark_here(&c->arena);
     job j;
     if (!job_init(&j, c, v, x)) return false;

@@ -64,8 +64,10 @@ bool as_binary_loss(as_ctx *c, as_tensor *logits, const uint8_t *target, float s
 /* Squared error of column 0. */
 bool as_square_loss(as_ctx *c, as_tensor *x, const float *target, float scale, double *each);
 /* Cross-entropy over a large vocabulary, x [rows, dim] against table [vocab, dim] and bias [1, vocab] (or NULL): chunk by
- * chunk, the [rows, vocab] logits never exist. right [rows] or NULL: no other word has a higher logit. */
+ * chunk; backward computes the [rows, vocab] logits again unless they are few enough to be kept. right [rows] or NULL: no other word has a higher logit. */
 bool as_vocab_loss(as_ctx *c, as_tensor *x, const as_param *table, const as_param *bias, const int32_t *target, float scale, double *each, bool *right);
+/* Bytes of logits that a training context keeps of so many rows for the backward pass. */
+int64_t as_vocab_loss_kept(int64_t rows, int64_t vocab);
 /* out[r] gets an entry of the vocabulary drawn with probability softmax(x[r] table^T + bias); u [rows] in [0, 1) decides. No
  * gradient goes through it. */
 bool as_vocab_sample(as_ctx *c, const as_tensor *x, const as_param *table, const as_param *bias, const double *u, int32_t *out);
