@@ -8,7 +8,7 @@
 
 /* The masks of evaluation: as if of an epoch that is never one of training. */
 static inline as_train_at as_heldout_at(void) { return (as_train_at){.seed = 1, .epoch = UINT32_MAX}; }
-/* Calls score(ctx, c, items, n) for the items [first, end) of e's threads, a few items at a time, each thread in a context of its own without
+/* Calls score(ctx, c, items, n) for the items [first, end) on e's threads, a few items at a time, each thread in a context of its own without
  * gradients, reset before each call. score returns false when out of memory. progress (or NULL) is told of the items. */
 typedef bool as_heldout_fn(void *ctx, as_ctx *c, const int64_t *items, int64_t n);
 as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_progress *progress, as_err *err) AS_CHECKED;

@@ -23,7 +23,7 @@ as_tensor *as_rtd_logits(const as_objective *o, as_ctx *c, const as_seqs *q);
 /* A token of an item as the discriminator scores it. */
 typedef struct as_rtd_token { float score; bool replaced; int64_t item; } as_rtd_token;
 /* The share of pairs (replaced, original) of the n tokens in which the replaced one scores higher, equal scores counting half (Mann and Whitney
- * 1947); NaN where one of the two is missing. The items are what varies (Obuchowski 1997, who sums DeLong's components by cluster), with
+ * 1947); NaN, of 0 tokens, where one of the two is missing. The items are what varies (Obuchowski 1997, who sums DeLong's components by cluster), with
  * Student's t. Sorts the tokens; over: [items], room. */
 as_heldout_mean as_rtd_area(as_rtd_token *t, int64_t n, int64_t items, double *over, double level);
 /* The same of all items of an "rtd" objective, with held-out masks. */

@@ -32,11 +32,12 @@ static int by_score(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 as_heldout_mean as_rtd_area(as_rtd_token *t, int64_t n, int64_t items, double *over, double level) {
-    as_heldout_mean m = {NAN, NAN, NAN, items, n};
+    as_heldout_mean m = {NAN, NAN, NAN, items, 0};
     double replaced = 0.0, wins = 0.0, squares = 0.0;
     for (int64_t i = 0; i < n; i++) replaced += t[i].replaced;
     const double original = (double)n - replaced;
     if (replaced == 0.0 || original == 0.0) return m;
+    m.count = n;
     qsort(t, (size_t)n, sizeof *t, by_score);
     for (int pass = 0; pass < 2; pass++) { /* the area, then each item's part in its deviation */
         double below[2] = {0.0, 0.0};      /* tokens of lower scores: original, replaced */

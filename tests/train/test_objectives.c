@@ -268,7 +268,8 @@ static void test_rtd_area_varies_by_row(void **state) {
     m = as_rtd_area(t, 12, 4, over, 0.95);
     assert_float_equal(m.high, 1.0, 0.0); /* 1.0566, of an area */
     for (int i = 0; i < 12; i++) t[i].replaced = true;
-    assert_true(isnan(as_rtd_area(t, 12, 4, over, 0.95).value));
+    m = as_rtd_area(t, 12, 4, over, 0.95);
+    assert_true(isnan(m.value) && m.count == 0);
     for (int i = 0; i < 12; i++) t[i].replaced = i == 0;
     for (int i = 0; i < 12; i++) t[i].item = 0;
     m = as_rtd_area(t, 12, 1, over, 0.95);
