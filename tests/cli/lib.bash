@@ -33,6 +33,10 @@ PY
     status=$?
     out=$(<out) err=$(<err)
 }
+# appears FILE PID: waits until the file holds something or the process has ended.
+appears() {
+    while [[ ! -s $1 ]] && kill -0 "$2" 2>/dev/null; do sleep 0.01; done
+}
 check() { # NAME TEST...
     local name=$1
     shift

@@ -135,7 +135,7 @@ for ((i = 0; i < rounds; i++)); do
     if ((i > 0)); then
         sleep "$((i % 3 ? 1 : 0)).$((RANDOM % 900 + 100))"
     else # the first as soon as there is a checkpoint: a fast machine is soon at the end
-        while [[ ! -s killed/training/state.safetensors ]] && kill -0 "$job" 2>/dev/null; do sleep 0.01; done
+        appears killed/training/state.safetensors "$job"
     fi
     if ((${#pids[@]} > 0)) && kill -9 "${pids[RANDOM % ${#pids[@]}]}" 2>/dev/null; then kills=$((kills + 1)); fi
     wait "$job"

@@ -58,7 +58,7 @@ for ((i = 0; i < rounds; i++)); do
     if ((i > 0)); then
         sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
     else # the first as soon as it has made a step: a fast machine is at the end before a second is over
-        while [[ ! -s killed/log.jsonl ]] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+        appears killed/log.jsonl $pid
     fi
     kill -9 $pid 2>/dev/null && kills=$((kills + 1))
     wait $pid 2>/dev/null

@@ -19,7 +19,7 @@ serve() {
     rm -f port
     ./hub_serve port test/tiny-bert "$model" "$@" >heads 2>&1 &
     server=$!
-    while [[ ! -s port ]] && kill -0 "$server" 2>/dev/null; do sleep 0.02; done
+    appears port "$server"
     export HF_ENDPOINT=http://127.0.0.1:$(<port)
 }
 stop() { # its requests are in `heads` then
