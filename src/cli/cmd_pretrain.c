@@ -25,11 +25,6 @@ static void plan_members(as_buf *b, const as_pretrain_plan *p) {
     as_buf_fmt(b, ",\"planned_tokens\":%.0f,\"planned_flops\":%.6g,\"planned_seconds\":%.6g,\"planned_bytes\":%" PRIu64, p->tokens, p->flops, p->seconds, p->bytes);
 }
 
-static void mean_json(as_buf *b, const char *name, double v, double low, double high) {
-    as_buf_fmt(b, ",\"%s\":", name), as_buf_real(b, v);
-    as_buf_fmt(b, ",\"%s_low\":", name), as_buf_real(b, low);
-    as_buf_fmt(b, ",\"%s_high\":", name), as_buf_real(b, high);
-}
 static void result_json(as_cli *c, const as_pretrain_job *j, const as_pretrain_result *r) {
     as_buf *b = &c->out.buf;
     as_buf_str(b, "{\"kind\":\"pretrain\",\"out\":"), as_buf_json_str(b, as_str_of(j->out));
@@ -41,26 +36,26 @@ static void result_json(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
     plan_members(b, &r->plan);
     const as_pretrain_part *p = r->heldout;
     if (p[0].name) {
-        mean_json(b, "loss", p[0].loss.value, p[0].loss.low, p[0].loss.high);
-        mean_json(b, "perplexity", exp(p[0].loss.value), exp(p[0].loss.low), exp(p[0].loss.high));
-        mean_json(b, "accuracy", p[0].accuracy.value, p[0].accuracy.low, p[0].accuracy.high);
+        as_heldout_json(b, "loss", p[0].loss);
+        as_heldout_json(b, "perplexity", as_heldout_perplexity(p[0].loss));
+        as_heldout_json(b, "accuracy", p[0].accuracy);
         as_buf_fmt(b, ",\"predictions\":%" PRId64, p[0].loss.count);
     }
-    if (p[1].name) mean_json(b, "second_loss", p[1].loss.value, p[1].loss.low, p[1].loss.high), mean_json(b, "second_accuracy", p[1].accuracy.value, p[1].accuracy.low, p[1].accuracy.high);
-    if (r->bits_per_byte.count > 0) mean_json(b, "bits_per_byte", r->bits_per_byte.value, r->bits_per_byte.low, r->bits_per_byte.high);
-    if (r->auc.count > 0) mean_json(b, "auc", r->auc.value, r->auc.low, r->auc.high);
+    if (p[1].name) as_heldout_json(b, "second_loss", p[1].loss), as_heldout_json(b, "second_accuracy", p[1].accuracy);
+    if (r->bits_per_byte.count > 0) as_heldout_json(b, "bits_per_byte", r->bits_per_byte);
+    if (r->auc.count > 0) as_heldout_json(b, "auc", r->auc);
     const as_heldout_mean q = as_heldout_perplexity(r->pseudo);
     if (q.count > 0) {
-        mean_json(b, "pseudo_perplexity", q.value, q.low, q.high);
+        as_heldout_json(b, "pseudo_perplexity", q);
         as_buf_fmt(b, ",\"pseudo_sequences\":%" PRId64 ",\"pseudo_predictions\":%" PRId64, q.n, q.count);
     }
     as_buf_str(b, "}\n");
 }
 
-static void metric_row(as_grid *g, const char *part, const char *what, double v, double low, double high, int64_t n) {
+static void metric_row(as_grid *g, const char *part, const char *what, as_heldout_mean m) {
     as_grid_fmt(g, "%s, %s", part, what);
-    as_grid_fmt(g, "%.4f [%.4f, %.4f]", v, low, high);
-    as_grid_cell(g, as_str_of(as_out_whole(n).s));
+    as_grid_fmt(g, "%.4f [%.4f, %.4f]", m.value, m.low, m.high);
+    as_grid_cell(g, as_str_of(as_out_whole(m.count).s));
 }
 static void result_text(as_cli *c, const as_pretrain_job *j, const as_pretrain_result *r) {
     as_buf *b = &c->out.buf;
@@ -69,14 +64,14 @@ static void result_text(as_cli *c, const as_pretrain_job *j, const as_pretrain_r
     for (int i = 0; i < AS_LOSSES; i++) {
         const as_pretrain_part *p = &r->heldout[i];
         if (!p->name) continue;
-        metric_row(&g, p->name, "loss", p->loss.value, p->loss.low, p->loss.high, p->loss.count);
-        if (i == 0) metric_row(&g, p->name, "perplexity", exp(p->loss.value), exp(p->loss.low), exp(p->loss.high), p->loss.count);
-        metric_row(&g, p->name, "accuracy", p->accuracy.value, p->accuracy.low, p->accuracy.high, p->accuracy.count);
+        metric_row(&g, p->name, "loss", p->loss);
+        if (i == 0) metric_row(&g, p->name, "perplexity", as_heldout_perplexity(p->loss));
+        metric_row(&g, p->name, "accuracy", p->accuracy);
     }
     const as_heldout_mean q = as_heldout_perplexity(r->pseudo);
-    if (q.count > 0) metric_row(&g, "masked one by one", "pseudo-perplexity", q.value, q.low, q.high, q.count);
-    if (r->bits_per_byte.count > 0) metric_row(&g, r->heldout[0].name, "bits per byte", r->bits_per_byte.value, r->bits_per_byte.low, r->bits_per_byte.high, r->bits_per_byte.count);
-    if (r->auc.count > 0) metric_row(&g, r->heldout[1].name, "area under the ROC curve", r->auc.value, r->auc.low, r->auc.high, r->auc.count);
+    if (q.count > 0) metric_row(&g, "masked one by one", "pseudo-perplexity", q);
+    if (r->bits_per_byte.count > 0) metric_row(&g, r->heldout[0].name, "bits per byte", r->bits_per_byte);
+    if (r->auc.count > 0) metric_row(&g, r->heldout[1].name, "area under the ROC curve", r->auc);
     as_grid_print(&g, b);
     if (r->from_store) {
         as_buf_fmt(b, "saved     %s: nothing to do, this command was finished before\n", j->out);

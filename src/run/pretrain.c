@@ -35,11 +35,13 @@ as_recipe as_pretrain_recipe(void) {
 }
 
 /* --- prediction of cost --- */
-/* Forward once and backward twice; the head's products with the vocabulary once more, since its logits are never kept. */
+/* The share of the tokens that are predicted. */
+static double predicted(const pretraining *w) { return w->s.row->head == AS_HEAD_CLM ? 1.0 : w->j->mask_share; }
+/* Forward once and backward twice; the head's products with the vocabulary once more, as if its logits were not kept. */
 static double flops_of(const pretraining *w, double tokens) {
     const as_config *c = as_model_config(w->s.ses.model);
-    const double h = (double)c->hidden, length = (double)w->s.max_length, share = w->s.row->head == AS_HEAD_CLM ? 1.0 : w->j->mask_share;
-    const double attention = 4.0 * (double)c->layers * h * length, head = share * 2.0 * h * (h + 4.0 / 3.0 * (double)c->vocab);
+    const double h = (double)c->hidden, length = (double)w->s.max_length;
+    const double attention = 4.0 * (double)c->layers * h * length, head = predicted(w) * 2.0 * h * (h + 4.0 / 3.0 * (double)c->vocab);
     return tokens * 3.0 * (as_session_token_flops(&w->s.ses) * (w->j->recompute ? 4.0 / 3.0 : 1.0) + attention + head);
 }
 static void plan(pretraining *w) {
@@ -59,7 +61,7 @@ static void plan(pretraining *w) {
     const int threads = as_engine_threads(w->s.ses.engine);
     const double running = (double)(p->shards < threads ? p->shards : threads), batch = per_step / (double)w->recipe.accumulate * running / (double)p->shards;
     const double layers = w->j->recompute ? 1.0 + (double)c->layers / 18.0 : (double)c->layers;
-    const double share = w->s.row->head == AS_HEAD_CLM ? 1.0 : w->j->mask_share, head = share * (8.0 * (double)c->hidden + 1024.0);
+    const double share = predicted(w), head = share * (8.0 * (double)c->hidden + 1024.0);
     const double logits = running * (double)as_vocab_loss_kept((int64_t)(share * batch / running), c->vocab);
     const int ranks = as_comm_size(w->j->job.comm), own = ((int)p->shards + ranks - 1) / ranks;
     p->bytes = as_peak_memory() + as_optimizer_bytes(w->s.ses.model, own) +
@@ -154,7 +156,7 @@ static as_status score_heldout(pretraining *w, as_comm *comm, as_err *err) {
     memset(w->out->heldout, 0, sizeof w->out->heldout);
     if (o->n == 0) return AS_OK;
     if (!w->each && !(w->each = as_alloc((size_t)o->n, sizeof *w->each))) return as_fail_nomem(err, "evaluation", 0);
-    AS_TRY(as_heldout_score_on(o, w->s.ses.engine, comm, NULL, w->each, err));
+    AS_TRY(as_heldout_score(o, w->s.ses.engine, comm, NULL, w->each, err));
     for (int p = 0; p < AS_LOSSES; p++)
         w->out->heldout[p] = (as_pretrain_part){.name = o->parts[p], .loss = as_heldout_loss(w->each, o->n, p, w->j->job.level),
                                                 .accuracy = as_heldout_accuracy(w->each, o->n, p, w->j->job.level)};

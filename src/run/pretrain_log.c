@@ -63,16 +63,11 @@ as_status as_pretrain_log_step(as_pretrain_log *l, const as_train_step *s, as_er
     return add(l, s->step, &b, err);
 }
 
-static void mean(as_buf *b, const char *name, as_heldout_mean m) {
-    as_buf_fmt(b, ",\"%s\":", name), as_buf_real(b, m.value);
-    as_buf_fmt(b, ",\"%s_low\":", name), as_buf_real(b, m.low);
-    as_buf_fmt(b, ",\"%s_high\":", name), as_buf_real(b, m.high);
-}
 as_status as_pretrain_log_evaluation(as_pretrain_log *l, int64_t step, double epoch, double train_loss, const as_pretrain_part parts[AS_LOSSES], as_err *err) {
     as_buf b = {0};
     as_buf_fmt(&b, "{\"kind\":\"evaluation\",\"step\":%" PRId64 ",\"epoch\":%.6g,\"train_loss\":", step, epoch), as_buf_real(&b, train_loss);
-    mean(&b, "loss", parts[0].loss), mean(&b, "accuracy", parts[0].accuracy);
-    if (parts[1].name) mean(&b, "second_loss", parts[1].loss), mean(&b, "second_accuracy", parts[1].accuracy);
+    as_heldout_json(&b, "loss", parts[0].loss), as_heldout_json(&b, "accuracy", parts[0].accuracy);
+    if (parts[1].name) as_heldout_json(&b, "second_loss", parts[1].loss), as_heldout_json(&b, "second_accuracy", parts[1].accuracy);
     as_buf_str(&b, ",\"perplexity\":"), as_buf_real(&b, exp(parts[0].loss.value));
     as_buf_char(&b, '}');
     const as_status s = add(l, step, &b, err);
@@ -82,8 +77,8 @@ as_status as_pretrain_log_evaluation(as_pretrain_log *l, int64_t step, double ep
 as_status as_pretrain_log_pseudo(as_pretrain_log *l, int64_t step, as_heldout_mean m, as_err *err) {
     as_buf b = {0};
     as_buf_fmt(&b, "{\"kind\":\"pseudo_perplexity\",\"step\":%" PRId64 ",\"sequences\":%" PRId64 ",\"predictions\":%" PRId64, step, m.n, m.count);
-    mean(&b, "loss", m);
-    mean(&b, "pseudo_perplexity", as_heldout_perplexity(m));
+    as_heldout_json(&b, "loss", m);
+    as_heldout_json(&b, "pseudo_perplexity", as_heldout_perplexity(m));
     as_buf_str(&b, "}\n");
     const as_status s = b.failed ? as_fail_nomem(err, "a log line", 0) : fputs(b.p, l->f) < 0 ? failed(l, err) : AS_OK;
     as_buf_free(&b);

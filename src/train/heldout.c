@@ -46,8 +46,7 @@ static bool score_items(void *arg, as_ctx *c, const int64_t *items, int64_t n) {
     return s->o->forward(s->o->self, c, &at, items, n, scale, s->each + items[0]);
 }
 
-as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) { return as_heldout_score_on(o, e, NULL, NULL, each, err); }
-as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_progress *progress, as_tally *each, as_err *err) {
+as_status as_heldout_score(const as_objective *o, as_engine *e, as_comm *comm, as_progress *progress, as_tally *each, as_err *err) {
     const int ranks = as_comm_size(comm), rank = as_comm_rank(comm);
     const as_shares shares = {.comm = comm, .tree = {ranks, ranks, rank}};
     size_t begin[AS_SHARDS_MAX + 1];
@@ -56,6 +55,13 @@ as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm
     scoring s = {o, each};
     AS_TRY(as_comm_agree(comm, as_heldout_each(e, (int64_t)begin[rank], (int64_t)begin[rank + 1], score_items, &s, progress, err), err));
     return as_shares_spread(&shares, each, sizeof *each, begin, err);
+}
+
+void as_heldout_interval(as_heldout_mean *m, double squares, double scale, bool share, double level) {
+    if (m->n < 2) return;
+    const double se = sqrt(squares * (double)m->n / (double)(m->n - 1)) / scale, t = as_t_quantile(0.5 + level / 2.0, (double)(m->n - 1));
+    m->low = m->value - t * se, m->high = m->value + t * se;
+    if (share) m->low = fmax(0.0, m->low), m->high = fmin(1.0, m->high);
 }
 
 /* Sum(x) / sum(count), x by item; the variance of a ratio of means to first order. */
@@ -69,12 +75,14 @@ static as_heldout_mean ratio(const as_tally *each, int64_t n, int part, bool acc
         const double d = (accuracy ? (double)each[i].correct[part] : each[i].loss[part]) - m.value * (double)each[i].count[part];
         squares += d * d;
     }
-    if (n < 2) return m;
-    const double se = sqrt(squares * (double)n / (double)(n - 1)) / (double)m.count, t = as_t_quantile(0.5 + level / 2.0, (double)(n - 1));
-    m.low = m.value - t * se, m.high = m.value + t * se;
-    if (accuracy) m.low = fmax(0.0, m.low), m.high = fmin(1.0, m.high);
+    as_heldout_interval(&m, squares, (double)m.count, accuracy, level);
     return m;
 }
 as_heldout_mean as_heldout_loss(const as_tally *each, int64_t n, int part, double level) { return ratio(each, n, part, false, level); }
 as_heldout_mean as_heldout_accuracy(const as_tally *each, int64_t n, int part, double level) { return ratio(each, n, part, true, level); }
 as_heldout_mean as_heldout_perplexity(as_heldout_mean l) { return (as_heldout_mean){exp(l.value), exp(l.low), exp(l.high), l.n, l.count}; }
+void as_heldout_json(as_buf *b, const char *name, as_heldout_mean m) {
+    as_buf_fmt(b, ",\"%s\":", name), as_buf_real(b, m.value);
+    as_buf_fmt(b, ",\"%s_low\":", name), as_buf_real(b, m.low);
+    as_buf_fmt(b, ",\"%s_high\":", name), as_buf_real(b, m.high);
+}

@@ -13,14 +13,18 @@ static inline as_train_at as_heldout_at(void) { return (as_train_at){.seed = 1, 
 typedef bool as_heldout_fn(void *ctx, as_ctx *c, const int64_t *items, int64_t n);
 as_status as_heldout_each(as_engine *e, int64_t first, int64_t end, as_heldout_fn *score, void *ctx, as_progress *progress, as_err *err) AS_CHECKED;
 
-/* each [o->n] gets the tallies of all items. Dropout is off; the result does not depend on threads. */
-as_status as_heldout_score(const as_objective *o, as_engine *e, as_tally *each, as_err *err) AS_CHECKED;
-/* The same, together: the items shared out over ranks (NULL = one process), the tallies to all. */
-as_status as_heldout_score_on(const as_objective *o, as_engine *e, as_comm *comm, as_progress *progress, as_tally *each, as_err *err) AS_CHECKED;
+/* each [o->n] gets the tallies of all items, which are shared out over ranks (NULL = one process), on every rank. Dropout is off; the result
+ * depends neither on threads nor on ranks. */
+as_status as_heldout_score(const as_objective *o, as_engine *e, as_comm *comm, as_progress *progress, as_tally *each, as_err *err) AS_CHECKED;
 
 /* A ratio of sums over items, with its interval: the items are what varies (delta method, Student's t). */
 typedef struct as_heldout_mean { double value, low, high; int64_t n, count; } as_heldout_mean; /* items; predictions */
 as_heldout_mean as_heldout_loss(const as_tally *each, int64_t n, int part, double level);     /* nats per prediction */
 as_heldout_mean as_heldout_perplexity(as_heldout_mean loss);                                  /* its exponential */
 as_heldout_mean as_heldout_accuracy(const as_tally *each, int64_t n, int part, double level);
+/* Gives m, of m->n items, its interval: squares is the sum over items of the square of what each adds to scale times the deviation of m->value;
+ * a share is between 0 and 1. One item has none. */
+void as_heldout_interval(as_heldout_mean *m, double squares, double scale, bool share, double level);
+/* ,"NAME":value,"NAME_low":low,"NAME_high":high */
+void as_heldout_json(as_buf *b, const char *name, as_heldout_mean m);
 #endif

@@ -1,7 +1,6 @@
 /* pseudo.c: an item is a copy of a sequence with one token masked, so that copies are packed, and shared out over threads and ranks,
  * as the rows of any other evaluation. */
 #include "train/pseudo.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "train/heldout.h"
@@ -97,7 +96,7 @@ as_status as_pseudo_score(as_tally **each, int64_t *n, const as_objective *o, in
     as_progress p;
     as_progress_begin(&p, progress_fd, progress_fd < 0, "pseudo-perplexity", copies / as_comm_size(comm));
     p.unit = "tokens";
-    if (s == AS_OK) s = as_heldout_score_on(&by_copy, e, comm, &p, copy, err);
+    if (s == AS_OK) s = as_heldout_score(&by_copy, e, comm, &p, copy, err);
     as_progress_end(&p);
     for (int64_t q = 0; s == AS_OK && q < w.n; q++)
         for (int64_t i = w.first[q]; i < w.first[q + 1]; i++) {

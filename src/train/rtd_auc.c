@@ -1,6 +1,5 @@
 /* rtd_auc.c: how well a discriminator ranks replaced tokens above original ones: the area under its ROC curve. */
 #include "base/mem.h"
-#include "stats/paired.h"
 #include "train/objective_rtd.h"
 #include <math.h>
 #include <stdlib.h>
@@ -33,30 +32,24 @@ static int by_score(const void *a, const void *b) {
 }
 as_heldout_mean as_rtd_area(as_rtd_token *t, int64_t n, int64_t items, double *over, double level) {
     as_heldout_mean m = {NAN, NAN, NAN, items, 0};
-    double replaced = 0.0, wins = 0.0, squares = 0.0;
+    double replaced = 0.0, wins = 0.0, squares = 0.0, below[2] = {0.0, 0.0}; /* tokens of lower scores: original, replaced */
     for (int64_t i = 0; i < n; i++) replaced += t[i].replaced;
     const double original = (double)n - replaced;
     if (replaced == 0.0 || original == 0.0) return m;
-    m.count = n;
     qsort(t, (size_t)n, sizeof *t, by_score);
-    for (int pass = 0; pass < 2; pass++) { /* the area, then each item's part in its deviation */
-        double below[2] = {0.0, 0.0};      /* tokens of lower scores: original, replaced */
-        for (int64_t i = 0, end; i < n; i = end) {
-            double same[2] = {0.0, 0.0};
-            for (end = i; end < n && t[end].score == t[i].score; end++) same[t[end].replaced]++;
-            if (pass == 0) wins += same[1] * (below[0] + same[0] / 2.0);
-            for (int64_t k = i; pass == 1 && k < end; k++)
-                over[t[k].item] += t[k].replaced ? ((below[0] + same[0] / 2.0) / original - m.value) / replaced
-                                                 : ((replaced - below[1] - same[1] / 2.0) / replaced - m.value) / original;
-            below[0] += same[0], below[1] += same[1];
-        }
-        if (pass == 0) m.value = wins / (replaced * original);
-        for (int64_t i = 0; pass == 0 && i < items; i++) over[i] = 0.0;
+    for (int64_t i = 0; i < items; i++) over[i] = 0.0;
+    for (int64_t i = 0, end; i < n; i = end) { /* equal scores */
+        double same[2] = {0.0, 0.0};
+        for (end = i; end < n && t[end].score == t[i].score; end++) same[t[end].replaced]++;
+        const double under = below[0] + same[0] / 2.0, above = replaced - below[1] - same[1] / 2.0;
+        for (int64_t k = i; k < end; k++) over[t[k].item] += (t[k].replaced ? under : above) / (replaced * original);
+        wins += same[1] * under;
+        below[0] += same[0], below[1] += same[1];
     }
-    if (items < 2) return m;
+    m.value = wins / (replaced * original), m.count = n;
+    for (int64_t i = 0; i < n; i++) over[t[i].item] -= m.value / (t[i].replaced ? replaced : original);
     for (int64_t i = 0; i < items; i++) squares += over[i] * over[i];
-    const double half = as_t_quantile(0.5 + level / 2.0, (double)(items - 1)) * sqrt(squares * (double)items / (double)(items - 1));
-    m.low = fmax(0.0, m.value - half), m.high = fmin(1.0, m.value + half);
+    as_heldout_interval(&m, squares, 1.0, true, level);
     return m;
 }
 

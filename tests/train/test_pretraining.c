@@ -254,7 +254,7 @@ static float *weights_after(const world *w, const char *name, bool recompute, in
     const as_trainer t = {.model = m, .recipe = &r, .objective = &o, .recompute = recompute};
     as_trained done;
     assert_int_equal(as_train(&t, &done, NULL), AS_OK);
-    assert_int_equal(as_heldout_score(&held, w->e, each, NULL), AS_OK);
+    assert_int_equal(as_heldout_score(&held, w->e, NULL, NULL, each, NULL), AS_OK);
     float *all = NULL;
     *n = 0;
     for (size_t i = 0; i < as_model_param_count(m); i++) {
